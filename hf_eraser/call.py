@@ -1,0 +1,240 @@
+"""What travels with one forward call: which positions are prompt, image and padding, and the gates decided so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .gate import ReadoutSums
+
+
+# Key of a gate: the adapter's name, and the layer that read it where each steered layer has a gate of its own.
+GateKey = tuple[str, int | None]
+
+# The keyword argument under which a call is handed down to the decoder layers. An argument is right under threads and
+# under torch.compile(fullgraph=True), where a ContextVar cannot be set.
+CALL_ARGUMENT = "steering_call"
+
+
+@dataclass
+class Decision:
+    """
+    What was read and decided for a batch of sequences. It lives as long as their key-value cache, on which it is kept.
+
+    Attributes:
+        sums: What the readouts need, by layer; kept so that a prompt may arrive in pieces and a chat be continued.
+        gates: The gates, each (batch, k), float32.
+        deltas: What is added to the residual stream of each steered layer, by layer and by whether generated tokens are
+            steered too; (batch, d), or None for nothing. Follows from `gates`.
+        adapters: The adapters that were active.
+        generation: The `generate` call that this was decided in, if any.
+        complete: Whether the whole prompt has been read.
+    """
+
+    sums: dict[int, ReadoutSums] = field(default_factory=dict)
+    gates: dict[GateKey, Tensor] = field(default_factory=dict)
+    deltas: dict[tuple[int, bool], Tensor | None] = field(default_factory=dict)
+    adapters: tuple[str, ...] = ()
+    generation: Generation | None = None
+    complete: bool = False
+
+    def expand(self, batch: int) -> None:
+        """Repeat each row so that there are `batch` of them, where a batch was expanded for beams or samples."""
+        rows = next((len(gate) for gate in self.gates.values()), batch)
+        if rows == batch:
+            return
+        times = batch // rows
+        self.sums = {layer: sums.expand(times) for layer, sums in self.sums.items()}
+        self.gates = {key: gate.repeat_interleave(times, dim=0) for key, gate in self.gates.items()}
+        self.deltas = {}
+
+
+@dataclass(eq=False)
+class Generation:
+    """One `generate` call: the prompt ends after `prompt_length` positions, padding included."""
+
+    prompt_length: int
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Generation:
+        # Compared by identity; a copied cache belongs to the same generation.
+        return self
+
+
+_generation: ContextVar[Generation | None] = ContextVar("hf_eraser_generation", default=None)
+_call: ContextVar[SteeringCall | None] = ContextVar("hf_eraser_call", default=None)
+
+
+@contextmanager
+def generating(prompt_length: int) -> Iterator[None]:
+    """Tells the forward calls of one `generate` where the prompt ends."""
+    token = _generation.set(Generation(prompt_length))
+    try:
+        yield
+    finally:
+        _generation.reset(token)
+
+
+@contextmanager
+def handed_down(call: SteeringCall) -> Iterator[None]:
+    """Offers `call` to decoder layers of models that do not hand unknown keyword arguments down to them."""
+    if torch.compiler.is_compiling():
+        yield
+        return
+    token = _call.set(call)
+    try:
+        yield
+    finally:
+        _call.reset(token)
+
+
+def current_call() -> SteeringCall:
+    """
+    The call that reached a decoder layer otherwise than as an argument.
+
+    Raises:
+        RuntimeError: If there is none.
+    """
+    call = None if torch.compiler.is_compiling() else _call.get()
+    if call is None:
+        raise RuntimeError(
+            "A steered decoder layer was called without its model's `forward`, so it cannot know which tokens are the "
+            "prompt. Call the model that the adapter was attached to, or switch the adapter off first "
+            "(`with model.disable_adapter(): ...`)."
+        )
+    return call
+
+
+@dataclass
+class SteeringCall:
+    """
+    One forward call of a model with active steering adapters.
+
+    Attributes:
+        decision: The gates of the batch, possibly still to be read in this call.
+        adapters: The active adapters.
+        prompt_mask: True at this call's prompt tokens, (batch, length); None where nothing is to be read.
+        image_mask: True at the tokens of pictures, likewise.
+        token_mask: True at this call's tokens that are not padding, (batch, length); None where all are.
+        earlier_sums: The decision's sums before this call. Gradient checkpointing runs a layer's forward twice, and
+            what the layer adds must be added once.
+    """
+
+    decision: Decision
+    adapters: tuple[str, ...]
+    prompt_mask: Tensor | None = None
+    image_mask: Tensor | None = None
+    token_mask: Tensor | None = None
+    earlier_sums: dict[int, ReadoutSums] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, arguments: Mapping[str, Any], *, adapters: tuple[str, ...], image_ids: tuple[int, ...], embedding: nn.Module
+    ) -> SteeringCall:
+        """
+        Args:
+            arguments: The keyword arguments of the model's `forward`.
+            adapters: The active adapters.
+            image_ids: The token ids that stand for a picture.
+            embedding: The model's input embedding.
+        """
+        input_ids, embeds = arguments.get("input_ids"), arguments.get("inputs_embeds")
+        tokens = embeds if input_ids is None else input_ids
+        if tokens is None:
+            raise ValueError("You must specify `input_ids` or `inputs_embeds`, got neither.")
+        batch, length = tokens.shape[:2]
+        cache = arguments.get("past_key_values")
+        generation = _generation.get()
+        past = _past_length(cache)
+        decision = _decision_on(cache, past)
+        decision.expand(batch)
+        if decision.adapters != adapters:
+            # Adapters were switched in mid-sequence: what was decided for those that stay is kept.
+            decision.gates = {key: gate for key, gate in decision.gates.items() if key[0] in adapters}
+            decision.deltas = {}
+            decision.adapters = adapters
+        token_mask = _token_mask(arguments.get("attention_mask"), batch, length, past)
+        call = cls(decision, adapters, token_mask=token_mask, earlier_sums=dict(decision.sums))
+        if decision.complete and decision.generation is generation:
+            return call
+
+        decision.generation = generation
+        # Outside `generate`, the first call over an empty cache is the prompt.
+        end = past + length if generation is None else generation.prompt_length
+        in_prompt = torch.arange(length, device=tokens.device) + past < end
+        prompt_mask = in_prompt.expand(batch, length)
+        if token_mask is not None:
+            prompt_mask = prompt_mask & token_mask
+        labels = arguments.get("labels")
+        if labels is not None:
+            # The answer must not decide: it would shift positions before it, which is not causal.
+            prompt_mask = prompt_mask & ((labels != -100).cumsum(dim=1) == 0)
+        call.prompt_mask = prompt_mask
+        call.image_mask = _image_mask(input_ids, embeds, image_ids, embedding)
+        # Once complete, always complete: a chat that goes on may add to what was decided, never take it back.
+        decision.complete = past + length >= end
+        return call
+
+    def keep(self, outputs: Any) -> None:
+        """Put the decision on the key-value cache of a forward call's outputs, if there is one."""
+        cache = getattr(outputs, "past_key_values", None)
+        if cache is None and isinstance(outputs, tuple):
+            cache = next((output for output in outputs if hasattr(output, "get_seq_length")), None)
+        if cache is not None:
+            cache.steering_decision = self.decision
+
+
+def _past_length(cache: Any) -> int:
+    if cache is None:
+        return 0
+    length = cache.get_seq_length()
+    # Static caches count in a tensor.
+    return int(length)
+
+
+def _decision_on(cache: Any, past: int) -> Decision:
+    decision = getattr(cache, "steering_decision", None)
+    # A cache that was reset is used for other sequences.
+    return decision if decision is not None and past > 0 else Decision()
+
+
+def _token_mask(attention_mask: Any, batch: int, length: int, past: int) -> Tensor | None:
+    """True at this call's tokens that are not padding, from whichever mask the model was given."""
+    if isinstance(attention_mask, Mapping):  # one mask per attention type: padding is the same in each
+        attention_mask = next(iter(attention_mask.values()))
+    if not isinstance(attention_mask, Tensor):
+        return None
+    if attention_mask.ndim == 4:
+        # (batch, 1, queries, keys), made for static caches: the last query may see all of its row but the padding.
+        rows = attention_mask[:, 0, -1]
+        mask = rows if rows.dtype == torch.bool else rows == 0
+    else:
+        mask = attention_mask.bool()
+    if mask.shape[1] >= past + length:
+        mask = mask[:, past : past + length]
+    else:
+        mask = mask[:, -length:]
+    return mask.expand(batch, length) if mask.shape[0] in (1, batch) else mask.repeat_interleave(batch // len(mask), 0)
+
+
+def _image_mask(
+    input_ids: Tensor | None, embeds: Tensor | None, image_ids: tuple[int, ...], embedding: nn.Module
+) -> Tensor:
+    """True where a token stands for a picture, (batch, length)."""
+    if input_ids is not None:
+        mask = torch.zeros_like(input_ids, dtype=torch.bool)
+        for image_id in image_ids:
+            mask = mask | (input_ids == image_id)
+        return mask
+    assert embeds is not None
+    mask = torch.zeros(embeds.shape[:2], dtype=torch.bool, device=embeds.device)
+    for image_id in image_ids:
+        # The embedding of the placeholder itself, as transformers' own models look for it.
+        placeholder = embedding(torch.tensor(image_id, device=embeds.device))
+        mask = mask | (embeds == placeholder).all(dim=-1)
+    return mask

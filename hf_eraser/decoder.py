@@ -1,0 +1,66 @@
+"""Where the text decoder is in a model, and which input tokens are an image's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+from transformers import PretrainedConfig, PreTrainedModel
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """
+    The text decoder inside a model.
+
+    Attributes:
+        layers: The decoder's layers, first to last.
+        names: Their names in `model.named_modules()`.
+        hidden_size: Width of the residual stream.
+    """
+
+    layers: tuple[nn.Module, ...]
+    names: tuple[str, ...]
+    hidden_size: int
+
+
+def find_decoder(model: nn.Module) -> Decoder:
+    """
+    Find the layers of the text decoder, starting from `model.get_decoder()`.
+
+    Layers are never looked for by name: the layers of CLIP and SigLIP vision towers are called `layers.N` too.
+
+    Raises:
+        TypeError: If `model` is not a transformers model.
+        ValueError: If it has no decoder whose layers could be found.
+    """
+    if not isinstance(model, PreTrainedModel):
+        raise TypeError(f"A steering adapter attaches to a transformers `PreTrainedModel`, got {type(model).__name__}.")
+    text_config = model.config.get_text_config(decoder=True)
+    depth = getattr(text_config, "num_hidden_layers", None)
+    decoder = model.get_decoder()
+    # Some models keep the layers one level deeper.
+    for path in ("layers", "model.layers", "decoder.layers", "model.decoder.layers"):
+        layers: object = decoder
+        for part in path.split("."):
+            layers = getattr(layers, part, None)
+        if isinstance(layers, nn.ModuleList) and len(layers) == depth:
+            break
+    else:
+        raise ValueError(
+            f"Found no {depth} text decoder layers in a model of type {model.config.model_type!r}: its `get_decoder()` "
+            f"gives {type(decoder).__name__}, which holds no list of them. This model type is not supported."
+        )
+    name_of = {id(module): name for name, module in model.named_modules()}
+    return Decoder(
+        layers=tuple(layers),
+        names=tuple(name_of[id(layer)] for layer in layers),
+        hidden_size=text_config.hidden_size,
+    )
+
+
+def image_token_ids(config: PretrainedConfig) -> tuple[int, ...]:
+    """The ids of the placeholder tokens that stand for a picture or a video in `input_ids`; empty for a text model."""
+    names = ("image_token_id", "image_token_index", "video_token_id", "video_token_index")
+    ids = (getattr(config, name, None) for name in names)
+    return tuple(sorted({id for id in ids if isinstance(id, int)}))

@@ -1,0 +1,124 @@
+"""
+Makes PEFT and transformers know the method `STEERING`.
+
+The only module that touches private or version-dependent parts of the two; written against peft 0.21.2 and
+transformers 5.23.0. Everything here is idempotent.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from peft import PeftModel, PeftType
+from transformers.integrations import PeftAdapterMixin
+
+
+def _peft_type_member(name: str) -> PeftType:
+    """
+    The member `name` of `PeftType`, added if it is not there.
+
+    `register_peft_method` insists on a member, and PEFT (0.21) has no public way to add one. All three look-ups,
+    `PeftType(name)`, `PeftType[name]` and `PeftType.name`, and pickling work on what is added.
+    """
+    if name in PeftType.__members__:
+        return PeftType[name]
+    member = str.__new__(PeftType, name)
+    member._name_ = name
+    member._value_ = name
+    member._sort_order_ = len(PeftType.__members__)
+    type.__setattr__(PeftType, name, member)
+    PeftType._member_names_.append(name)  # type: ignore[attr-defined]
+    PeftType._member_map_[name] = member  # type: ignore[attr-defined]
+    PeftType._value2member_map_[name] = member  # type: ignore[attr-defined]
+    return member
+
+
+STEERING = _peft_type_member("STEERING")
+
+
+def register() -> None:
+    """Register the method with PEFT, and put right what loading and switching off lack in the two libraries."""
+    from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING
+    from peft.utils import register_peft_method
+
+    from .config import SteeringAdapterConfig
+    from .model import SteeringModel
+
+    if STEERING in PEFT_TYPE_TO_TUNER_MAPPING:
+        return
+    register_peft_method(
+        name="steering", config_cls=SteeringAdapterConfig, model_cls=SteeringModel, prefix=SteeringModel.prefix
+    )
+    for name in ("add_adapter", "load_adapter"):
+        setattr(PeftAdapterMixin, name, _undone_on_failure(getattr(PeftAdapterMixin, name)))
+    PeftModel.load_adapter = _named_default(PeftModel.load_adapter)
+    PeftModel.disable_adapter = _as_statement_too(PeftModel.disable_adapter)
+
+
+def _undone_on_failure(attach: Callable[..., Any]) -> Callable[..., Any]:
+    """
+    transformers attaches an adapter before it reads its tensors, reports missing ones without an error, and stays with
+    a half-attached adapter when it fails. Around it: steering tensors are checked, and a failure is undone.
+    """
+
+    @functools.wraps(attach)
+    def attach_or_leave(self: Any, *args: Any, **kwargs: Any) -> Any:
+        from .model import expected_tensors, check_tensors
+        from .steered_model import attached_adapters, remove_adapter
+
+        had_adapters = self._hf_peft_config_loaded
+        before = set(attached_adapters(self))
+        try:
+            result = attach(self, *args, **kwargs)
+            for name in set(attached_adapters(self)) - before:
+                if attach.__name__ == "load_adapter":
+                    _check_loaded(self, name, result)
+                check_tensors(self, name, expected_tensors(self, name))
+        except BaseException:
+            new = set(attached_adapters(self)) - before
+            for name in new:
+                remove_adapter(self, name)
+                getattr(self, "peft_config", {}).pop(name, None)
+            if not had_adapters and not getattr(self, "peft_config", None):
+                # `_hf_peft_config_loaded` is set before anything is checked.
+                vars(self).pop("peft_config", None)
+                self._hf_peft_config_loaded = False
+            raise
+        return result
+
+    return attach_or_leave
+
+
+def _check_loaded(model: Any, adapter_name: str, info: Any) -> None:
+    from .model import expected_tensors
+
+    missing = sorted(set(info.missing_keys) & expected_tensors(model, adapter_name).keys())
+    if missing:
+        raise ValueError(f"The tensors of adapter {adapter_name!r} are not complete: missing {missing}.")
+
+
+def _named_default(load_adapter: Callable[..., Any]) -> Callable[..., Any]:
+    """`PeftModel.load_adapter` insists on an adapter name; on a plain model it is "default" unless given."""
+
+    @functools.wraps(load_adapter)
+    def load(self: PeftModel, model_id: Any, adapter_name: str = "default", *args: Any, **kwargs: Any) -> Any:
+        return load_adapter(self, model_id, adapter_name, *args, **kwargs)
+
+    return load
+
+
+def _as_statement_too(disable_adapter: Callable[..., Any]) -> Callable[..., Any]:
+    """`PeftModel.disable_adapter()` called without `with` does nothing: the output would stay steered."""
+
+    @functools.wraps(disable_adapter)
+    def disable(self: PeftModel) -> Any:
+        from .model import SteeringModel
+        from .steered_model import DisabledAdapters
+
+        if isinstance(self.base_model, SteeringModel):
+            return DisabledAdapters(self)
+        return disable_adapter(self)
+
+    return disable

@@ -1,0 +1,124 @@
+"""What the top-level model becomes while a steering adapter is attached to one of its layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any
+
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from .call import CALL_ARGUMENT, SteeringCall, generating, handed_down
+from .decoder import image_token_ids
+from .layer import SteeringLayer, SteeringTensors, detach
+from .retype import restore_type
+
+
+class SteeredModel:
+    """
+    Mixin of the model that a steering adapter is attached to.
+
+    Its `forward` finds out which tokens are the prompt's and hands that down to the decoder layers; its `generate`
+    remembers where the prompt ends.
+    """
+
+    def _steered_forward(
+        self, forward: Callable[..., Any], parameters: Sequence[str], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        adapters = acting_adapters(self)  # type: ignore[arg-type]
+        if not adapters:
+            return forward(*args, **kwargs)
+        kwargs = {**dict(zip(parameters, args)), **kwargs}
+        call = SteeringCall.of(
+            kwargs,
+            adapters=adapters,
+            image_ids=image_token_ids(self.config),  # type: ignore[attr-defined]
+            embedding=self.get_input_embeddings(),  # type: ignore[attr-defined]
+        )
+        with handed_down(call):
+            outputs = forward(**kwargs, **{CALL_ARGUMENT: call})
+        call.keep(outputs)
+        return outputs
+
+    def generate(self, inputs: Tensor | None = None, *args: Any, **kwargs: Any) -> Any:
+        """As the model's own `generate`; the gates are decided by the prompt that is given here."""
+        prompt = inputs
+        for name in ("input_ids", "inputs_embeds"):
+            if prompt is None:
+                prompt = kwargs.get(name)
+        # Without any prompt, `generate` begins with the single token bos.
+        with generating(prompt_length=1 if prompt is None else prompt.shape[1]):
+            return super().generate(inputs, *args, **kwargs)  # type: ignore[misc]
+
+    def disable_adapter(self) -> DisabledAdapters:
+        """
+        Switch all adapters off: the base model is back, bit for bit.
+
+        As a statement, until `enable_adapters()`; in `with model.disable_adapter(): ...`, until the block ends.
+        """
+        return DisabledAdapters(self)  # type: ignore[arg-type]
+
+    def delete_adapter(self, adapter_names: list[str] | str) -> None:
+        """Delete adapters by name, steering or other; with the last steering adapter the model is as it was before."""
+        names = [adapter_names] if isinstance(adapter_names, str) else list(adapter_names)
+        steering = [name for name in names if name in attached_adapters(self)]  # type: ignore[arg-type]
+        super().delete_adapter(names)  # type: ignore[misc]
+        for name in steering:
+            remove_adapter(self, name)  # type: ignore[arg-type]
+
+
+class DisabledAdapters:
+    """Adapters are off from the creation of this object on; leaving its `with` block restores what was before."""
+
+    def __init__(self, model: nn.Module) -> None:
+        from peft.tuners.tuners_utils import BaseTunerLayer
+
+        layers = [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
+        self._were_enabled = [layer for layer in layers if not layer.disable_adapters]
+        for layer in layers:
+            layer.enable_adapters(False)
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for layer in self._were_enabled:
+            layer.enable_adapters(True)
+
+
+def steering_layers(model: nn.Module) -> list[SteeringLayer]:
+    """The decoder layers of `model` that hold steering tensors, first to last."""
+    return [module for module in model.modules() if isinstance(module, SteeringLayer)]
+
+
+def attached_adapters(model: nn.Module) -> list[str]:
+    """The names of the steering adapters that are attached to `model`."""
+    return sorted({name for layer in steering_layers(model) for name in layer.steering_configs})
+
+
+def acting_adapters(model: nn.Module) -> tuple[str, ...]:
+    """The names of the steering adapters that are attached, active and switched on, in the order of activation."""
+    names: dict[str, None] = {}
+    for layer in steering_layers(model):
+        tensors = layer.steering_direction
+        if not tensors.disable_adapters:
+            names |= dict.fromkeys(name for name in tensors.active_adapters if name in layer.steering_configs)
+    return tuple(names)
+
+
+def remove_adapter(model: PreTrainedModel, adapter_name: str) -> None:
+    """Take a steering adapter out of a model; with the last one, model and layers get their own classes back."""
+    for layer in steering_layers(model):
+        detach(layer, adapter_name)
+    remaining = attached_adapters(model)
+    if not remaining:
+        if isinstance(model, SteeredModel):
+            restore_type(model)
+    elif not acting_adapters(model):
+        # As PEFT does for other methods: an adapter that stays becomes the active one.
+        for module in model.modules():
+            if isinstance(module, SteeringTensors):
+                module.set_adapter(remaining[0])
