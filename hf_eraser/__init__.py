@@ -11,8 +11,6 @@ from .registration import register
 from .version import __version__
 
 
-
-
 __all__ = ["SteeringAdapterConfig", "SteeringModel", "__version__", "fit"]
 
 register()

@@ -30,8 +30,8 @@ class Decision:
     Attributes:
         sums: What the readouts need, by layer; kept so that a prompt may arrive in pieces and a chat be continued.
         gates: The gates, each (batch, k), float32.
-        deltas: What is added to the residual stream of each steered layer, by layer and by whether generated tokens are
-            steered too; (batch, d), or None for nothing. Follows from `gates`.
+        deltas: What is added to the residual stream, by steered layer and by whether generated tokens are steered too;
+            (batch, d), or None for nothing. Follows from `gates`.
         adapters: The adapters that were active.
         generation: The `generate` call that this was decided in, if any.
         complete: Whether the whole prompt has been read.
@@ -134,7 +134,12 @@ class SteeringCall:
 
     @classmethod
     def of(
-        cls, arguments: Mapping[str, Any], *, adapters: tuple[str, ...], image_ids: tuple[int, ...], embedding: nn.Module
+        cls,
+        arguments: Mapping[str, Any],
+        *,
+        adapters: tuple[str, ...],
+        image_ids: tuple[int, ...],
+        embedding: nn.Module,
     ) -> SteeringCall:
         """
         Args:

@@ -35,7 +35,9 @@ def find_decoder(model: nn.Module) -> Decoder:
         ValueError: If it has no decoder whose layers could be found.
     """
     if not isinstance(model, PreTrainedModel):
-        raise TypeError(f"A steering adapter attaches to a transformers `PreTrainedModel`, got {type(model).__name__}.")
+        raise TypeError(
+            f"A steering adapter attaches to a transformers `PreTrainedModel`, got {type(model).__name__}."
+        )
     text_config = model.config.get_text_config(decoder=True)
     depth = getattr(text_config, "num_hidden_layers", None)
     decoder = model.get_decoder()
@@ -48,8 +50,8 @@ def find_decoder(model: nn.Module) -> Decoder:
             break
     else:
         raise ValueError(
-            f"Found no {depth} text decoder layers in a model of type {model.config.model_type!r}: its `get_decoder()` "
-            f"gives {type(decoder).__name__}, which holds no list of them. This model type is not supported."
+            f"Found no {depth} text decoder layers in a {model.config.model_type!r} model: its "
+            f"`get_decoder()` gives {type(decoder).__name__}, which holds no list of them. This model type is not supported."
         )
     name_of = {id(module): name for name, module in model.named_modules()}
     return Decoder(

@@ -66,7 +66,9 @@ class ReadoutSums:
 
     def expand(self, times: int) -> ReadoutSums:
         """Each row `times` times in a row, as beam search does with a batch."""
-        return ReadoutSums(*(getattr(self, name).repeat_interleave(times, dim=0) for name in self.__dataclass_fields__))
+        return ReadoutSums(
+            *(getattr(self, name).repeat_interleave(times, dim=0) for name in self.__dataclass_fields__)
+        )
 
     @property
     def has_image(self) -> Tensor:

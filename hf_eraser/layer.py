@@ -103,14 +103,20 @@ class SteeringLayer:
     ) -> Any:
         call = kwargs.pop(CALL_ARGUMENT, None)
         outputs = forward(*args, **kwargs)
-        direction = self.steering_direction
-        if direction.disable_adapters or not direction.active_adapters:
+        if not self.acting_adapters():
             return outputs
         if call is None:
             call = current_call()
         if isinstance(outputs, tuple):
             return (self._steer(outputs[0], call), *outputs[1:])
         return self._steer(outputs, call)
+
+    def acting_adapters(self) -> list[str]:
+        """The steering adapters on this layer that are active and switched on, in the order of activation."""
+        tensors = self.steering_direction
+        if tensors.disable_adapters:
+            return []
+        return [name for name in tensors.active_adapters if name in self.steering_configs]
 
     def _steer(self, hidden: Tensor, call: SteeringCall) -> Tensor:
         if call.prompt_mask is not None:
@@ -130,7 +136,8 @@ class SteeringLayer:
         names = [name for name in call.adapters if name in self.steering_gate_weight]
         if not names:
             return
-        assert call.prompt_mask is not None and call.image_mask is not None
+        assert call.prompt_mask is not None
+        assert call.image_mask is not None
         decision, index = call.decision, self.steering_index
         sums = ReadoutSums.of(hidden, call.prompt_mask, call.image_mask)
         if index in call.earlier_sums:
@@ -138,7 +145,9 @@ class SteeringLayer:
         decision.sums[index] = sums
         if not decision.complete:
             return
-        for group in self._folded([(self.steering_configs[n].readout, self.steering_configs[n].gate) for n in names], names):
+        for group in self._folded(
+            [(self.steering_configs[n].readout, self.steering_configs[n].gate) for n in names], names
+        ):
             config = self.steering_configs[group[0]]
             weight = self.steering_gate_weight.folded(group, sums.prompt.device)
             bounds = self.steering_gate_bounds.folded(group, sums.prompt.device)
@@ -204,8 +213,8 @@ def attach(layer: nn.Module, index: int, adapter_name: str, config: SteeringAdap
         layer.steering_direction = SteeringTensors()
         layer.steering_gate_weight = SteeringTensors()
         layer.steering_gate_bounds = SteeringTensors()
-        layer.steering_configs = {}
-        layer.steering_index = index
+        layer.steering_configs = {}  # type: ignore[assignment]
+        layer.steering_index = index  # type: ignore[assignment]
     assert isinstance(layer, SteeringLayer)
     parameters = (p for name, p in layer.named_parameters() if not name.startswith("steering_"))  # type: ignore[attr-defined]
     device = next(parameters).device
@@ -219,7 +228,8 @@ def attach(layer: nn.Module, index: int, adapter_name: str, config: SteeringAdap
 
 def tensor_shapes(config: SteeringAdapterConfig, index: int) -> dict[str, tuple[int, ...]]:
     """The names and shapes of the tensors that an adapter of this resolved configuration has on layer `index`."""
-    assert isinstance(config.layers_to_transform, list) and config.hidden_size is not None
+    assert isinstance(config.layers_to_transform, list)
+    assert config.hidden_size is not None
     shapes: dict[str, tuple[int, ...]] = {}
     if index in config.layers_to_transform:
         shapes["steering_direction"] = (config.rank, config.hidden_size)

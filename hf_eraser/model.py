@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from .config import SteeringAdapterConfig
 from .decoder import Decoder, find_decoder
-from .layer import SteeringLayer, SteeringTensors, attach, tensor_shapes
+from .layer import SteeringTensors, attach, tensor_shapes
 from .retype import restore_type, retype
 from .steered_model import SteeredModel, remove_adapter, steering_layers
 
@@ -67,29 +67,31 @@ class SteeringModel(BaseTuner):
             TypeError: If the model is not a transformers model, or the configuration not a steering adapter's.
             ValueError: If the adapter does not fit the model. The model is then left as it was.
         """
-        config = self.peft_config[adapter_name]
-        if not isinstance(config, SteeringAdapterConfig):
-            raise TypeError(f"`peft_config` must be a SteeringAdapterConfig, got {type(config).__name__}.")
-        self._decoder = find_decoder(model)
-        config = config.resolved(
-            hidden_size=self._decoder.hidden_size, num_hidden_layers=len(self._decoder.layers)
-        )
-        if config.inference_mode is False:
-            # There is nothing to train in a steering adapter.
-            config.inference_mode = True
-        self.peft_config[adapter_name] = config
         requires_grad = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-        if not isinstance(model, SteeredModel):
-            retype(model, SteeredModel)
         try:
+            self._decoder = find_decoder(model)
+            self.peft_config[adapter_name] = self._resolved(self.peft_config[adapter_name])
+            if not isinstance(model, SteeredModel):
+                retype(model, SteeredModel)
             super().inject_adapter(model, adapter_name, autocast_adapter_dtype, low_cpu_mem_usage, None)
         except BaseException:
+            self.peft_config.pop(adapter_name, None)
             remove_adapter(model, adapter_name)
             raise
         finally:
             # PEFT freezes the base for training; here nothing is trained, and a LoRA beside this adapter may be.
             for parameter, required in requires_grad:
                 parameter.requires_grad_(required)
+
+    def _resolved(self, config: PeftConfig) -> SteeringAdapterConfig:
+        if not isinstance(config, SteeringAdapterConfig):
+            raise TypeError(f"`peft_config` must be a SteeringAdapterConfig, got {type(config).__name__}.")
+        config = config.resolved(
+            hidden_size=self._decoder.hidden_size, num_hidden_layers=len(self._decoder.layers)
+        )
+        # There is nothing to train in a steering adapter.
+        config.inference_mode = True
+        return config
 
     def _check_target_module_exists(self, peft_config: PeftConfig, key: str) -> bool:  # type: ignore[override]
         index = self._index(key)
@@ -106,7 +108,8 @@ class SteeringModel(BaseTuner):
         parameter_name: str | None = None,
     ) -> None:
         index = self._index(current_key)
-        assert index is not None and isinstance(peft_config, SteeringAdapterConfig)
+        assert index is not None
+        assert isinstance(peft_config, SteeringAdapterConfig)
         attach(target, index, adapter_name, peft_config)
 
     def _index(self, key: str) -> int | None:
@@ -144,7 +147,9 @@ class SteeringModel(BaseTuner):
         if adapter_name not in self.peft_config:
             raise ValueError(f"Adapter {adapter_name} does not exist")
         if any(adapter_name in layer.steering_direction.merged_adapters for layer in steering_layers(self.model)):
-            raise ValueError(f"Cannot delete adapter {adapter_name!r} while it is merged: call `unmerge_adapter` first.")
+            raise ValueError(
+                f"Cannot delete adapter {adapter_name!r} while it is merged: call `unmerge_adapter` first."
+            )
         del self.peft_config[adapter_name]
         remove_adapter(self.model, adapter_name)
         layers = steering_layers(self.model)
@@ -239,8 +244,8 @@ def check_bounds(name: str, bounds: Tensor) -> None:
     never = torch.isposinf(low)
     if not (never | (torch.isfinite(low) & torch.isfinite(high) & (low < high))).all():
         raise ValueError(
-            f"Tensor {name!r} holds gate bounds {bounds.tolist()}: each pair must be finite with low < high, or have an "
-            "infinite low for a modality that is never steered."
+            f"Tensor {name!r} holds gate bounds {bounds.tolist()}: each pair must be finite with low < high, or have "
+            "an infinite low for a modality that is never steered."
         )
 
 
@@ -251,5 +256,3 @@ def take_out(model: nn.Module, adapter_name: str) -> None:
     remove_adapter(base, adapter_name)
     if not model.peft_config and "peft_config" in vars(base):
         del base.peft_config
-
-

@@ -8,7 +8,9 @@ transformers 5.23.0. Everything here is idempotent.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from peft import PeftModel, PeftType
@@ -65,18 +67,22 @@ def _undone_on_failure(attach: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(attach)
     def attach_or_leave(self: Any, *args: Any, **kwargs: Any) -> Any:
-        from .model import expected_tensors, check_tensors
+        from .model import check_tensors, expected_tensors
         from .steered_model import attached_adapters, remove_adapter
 
         had_adapters = self._hf_peft_config_loaded
         before = set(attached_adapters(self))
         try:
-            result = attach(self, *args, **kwargs)
-            for name in set(attached_adapters(self)) - before:
+            with _held_back_reports() as reports:
+                result = attach(self, *args, **kwargs)
+            new = set(attached_adapters(self)) - before
+            for name in new:
                 if attach.__name__ == "load_adapter":
                     _check_loaded(self, name, result)
                 check_tensors(self, name, expected_tensors(self, name))
-        except BaseException:
+            if not new:
+                _emit(reports)
+        except BaseException as error:
             new = set(attached_adapters(self)) - before
             for name in new:
                 remove_adapter(self, name)
@@ -85,18 +91,54 @@ def _undone_on_failure(attach: Callable[..., Any]) -> Callable[..., Any]:
                 # `_hf_peft_config_loaded` is set before anything is checked.
                 vars(self).pop("peft_config", None)
                 self._hf_peft_config_loaded = False
+            if new and isinstance(error, RuntimeError):
+                raise ValueError(
+                    f"The tensors of adapter {min(new)!r} do not fit this model or the adapter's own configuration: "
+                    f"{' '.join(record.getMessage() for record in reports) or error}"
+                ) from error
             raise
         return result
 
     return attach_or_leave
 
 
+_report_logger = logging.getLogger("transformers.integrations.peft")
+
+
+@contextmanager
+def _held_back_reports() -> Iterator[list[logging.LogRecord]]:
+    """
+    transformers' report of a loaded adapter takes every parameter whose name contains the adapter's name, or that of
+    its type, for one of the adapter's: it calls other adapters' tensors, and base weights, newly initialised. None of
+    them was touched; what is really missing is an error here.
+    """
+    held: list[logging.LogRecord] = []
+
+    def hold(record: logging.LogRecord) -> bool:
+        held.append(record)
+        return False
+
+    _report_logger.addFilter(hold)
+    try:
+        yield held
+    finally:
+        _report_logger.removeFilter(hold)
+
+
+def _emit(records: list[logging.LogRecord]) -> None:
+    for record in records:
+        _report_logger.handle(record)
+
+
 def _check_loaded(model: Any, adapter_name: str, info: Any) -> None:
     from .model import expected_tensors
 
-    missing = sorted(set(info.missing_keys) & expected_tensors(model, adapter_name).keys())
-    if missing:
-        raise ValueError(f"The tensors of adapter {adapter_name!r} are not complete: missing {missing}.")
+    info.missing_keys &= expected_tensors(model, adapter_name).keys()
+    if info.missing_keys or info.unexpected_keys:
+        raise ValueError(
+            f"The tensors of adapter {adapter_name!r} do not match its configuration: missing "
+            f"{sorted(info.missing_keys) or 'none'}, unknown {sorted(info.unexpected_keys) or 'none'}."
+        )
 
 
 def _named_default(load_adapter: Callable[..., Any]) -> Callable[..., Any]:

@@ -103,9 +103,7 @@ def acting_adapters(model: nn.Module) -> tuple[str, ...]:
     """The names of the steering adapters that are attached, active and switched on, in the order of activation."""
     names: dict[str, None] = {}
     for layer in steering_layers(model):
-        tensors = layer.steering_direction
-        if not tensors.disable_adapters:
-            names |= dict.fromkeys(name for name in tensors.active_adapters if name in layer.steering_configs)
+        names |= dict.fromkeys(layer.acting_adapters())
     return tuple(names)
 
 

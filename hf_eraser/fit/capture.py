@@ -1,0 +1,145 @@
+"""What the gate will read, read from the base model: readouts of the residual stream, a batch at a time."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from huggingface_hub.utils import tqdm
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
+
+from ..call import SteeringCall
+from ..data import Example, encode
+from ..decoder import find_decoder, image_token_ids
+from ..gate import ReadoutSums
+from ..layer import SteeringTensors
+
+
+@dataclass(frozen=True)
+class Captured:
+    """
+    One batch.
+
+    Attributes:
+        indices: The examples' positions in what was given to `capture`.
+        sums: What the readouts are computed from, by decoder layer.
+        has_image: Whether each prompt holds an image, (batch,), bool.
+    """
+
+    indices: list[int]
+    sums: dict[int, ReadoutSums]
+    has_image: Tensor
+
+
+def capture(
+    model: PreTrainedModel,
+    processor: ProcessorMixin | PreTrainedTokenizerBase,
+    examples: Sequence[Example],
+    *,
+    layers: Sequence[int],
+    batch_size: int,
+    description: str,
+    prepare: Callable[[int], Example] | None = None,
+) -> Iterator[Captured]:
+    """
+    Run the model over prompts and yield what the readouts need, batch by batch: nothing of a batch is kept.
+
+    The tensor that is read is the one that is steered: the output of the decoder layer, before any final norm. Other
+    adapters on the model act as they will when the gate is used; steering adapters are off. Hooks and modes are taken
+    back whatever happens.
+
+    Args:
+        model: The model.
+        processor: Its processor, or a tokenizer for a text-only model.
+        examples: The questions.
+        layers: The decoder layers to read, counted from 0.
+        batch_size: Examples a forward pass.
+        description: What the progress bar says.
+        prepare: Gives the example that is shown at a position, of the same length; the default shows it as it is.
+    """
+    # Prompts of one kind and of about one length together: less padding.
+    order = sorted(range(len(examples)), key=lambda i: (len(examples[i].images), _text_length(examples[i])))
+    bar = tqdm(total=len(examples), desc=description, unit="example")
+    with bar, reading(model, layers) as sums, steering_off(model):
+        for start in range(0, len(order), batch_size):
+            indices = order[start : start + batch_size]
+            shown = [examples[i] if prepare is None else prepare(i) for i in indices]
+            inputs = encode(processor, shown, model.device)
+            sums.clear()
+            _forward(model, inputs, sums)
+            read = {layer: sums.sums[layer] for layer in layers}
+            yield Captured(indices, read, next(iter(read.values())).has_image)
+            bar.update(len(indices))
+
+
+def _text_length(example: Example) -> int:
+    return sum(len(str(message["content"])) for message in example.messages)
+
+
+class _Reading:
+    """The call that the hooks read for, and what they read."""
+
+    def __init__(self) -> None:
+        self.call: SteeringCall | None = None
+        self.sums: dict[int, ReadoutSums] = {}
+
+    def clear(self) -> None:
+        self.call, self.sums = None, {}
+
+
+@contextmanager
+def reading(model: PreTrainedModel, layers: Sequence[int]) -> Iterator[_Reading]:
+    """Hooks on these decoder layers, the model in evaluation mode; both undone at the end."""
+    state = _Reading()
+    decoder = find_decoder(model)
+    handles = []
+    modes = {module: module.training for module in model.modules()}
+    try:
+        model.eval()
+        for index in layers:
+
+            def hook(module: nn.Module, args: Any, output: Any, index: int = index) -> None:
+                assert state.call is not None
+                assert state.call.prompt_mask is not None
+                assert state.call.image_mask is not None
+                hidden = output[0] if isinstance(output, tuple) else output
+                state.sums[index] = ReadoutSums.of(hidden, state.call.prompt_mask, state.call.image_mask)
+
+            handles.append(decoder.layers[index].register_forward_hook(hook))
+        yield state
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, training in modes.items():
+            module.training = training
+
+
+def _forward(model: PreTrainedModel, inputs: dict[str, Any], state: _Reading) -> None:
+    state.call = SteeringCall.of(
+        inputs, adapters=(), image_ids=image_token_ids(model.config), embedding=model.get_input_embeddings()
+    )
+    # Only the residual stream is wanted: no cache, and no logits beyond the last position.
+    options: dict[str, Any] = {"use_cache": False}
+    if "logits_to_keep" in inspect.signature(model.forward).parameters:
+        options["logits_to_keep"] = 1
+    with torch.no_grad():
+        model(**inputs, **options)
+
+
+@contextmanager
+def steering_off(model: nn.Module) -> Iterator[None]:
+    """Steering adapters are off inside; others, such as a LoRA, act on."""
+    tensors = [module for module in model.modules() if isinstance(module, SteeringTensors)]
+    enabled = [module for module in tensors if not module.disable_adapters]
+    try:
+        for module in enabled:
+            module.enable_adapters(False)
+        yield
+    finally:
+        for module in enabled:
+            module.enable_adapters(True)

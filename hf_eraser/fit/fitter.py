@@ -1,0 +1,244 @@
+"""`fit`: from two lists of examples to an adapter that is attached and a report on how far to trust it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import numpy as np
+from peft import PeftModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
+
+from ..config import GATE_MODES, READOUTS, GateMode, Readout, SteeringAdapterConfig
+from ..data import check_disjoint, check_processor, read_examples
+from ..decoder import find_decoder
+from .augment import Augmentation
+from .candidates import RIDGES, SHARES, Estimator
+from .gates import choose_gates, gate_tensors, judge_gates
+from .report import FitReport, find_warnings
+from .source import Source
+from .split import split_examples
+from .steering import adapter_tensors, attach_fitted, choose_steering, erasure_directions
+
+
+# Added to a forget prompt where the user gives no refusal examples.
+REFUSAL_INSTRUCTION = 'Do not answer this question. Say only: "I cannot answer this question."'
+
+# At most so many layers are tried for the gate, evenly spread.
+_MAX_GATE_LAYERS = 8
+
+
+def fit(
+    model: PreTrainedModel | PeftModel,
+    processor: ProcessorMixin | PreTrainedTokenizerBase,
+    forget: Iterable[Mapping[str, Any]],
+    retain: Iterable[Mapping[str, Any]],
+    *,
+    recall: Iterable[Mapping[str, Any]] | None = None,
+    refusal: Iterable[Mapping[str, Any]] | None = None,
+    adapter_name: str = "default",
+    layers: Sequence[int] | None = None,
+    gate_layer: int | Literal["each"] | None = None,
+    readout: Readout | None = None,
+    strength: float | None = None,
+    gate: GateMode = "calibrated",
+    estimator: Estimator = "ridge",
+    ridge: float | None = None,
+    null_space_share: float | None = None,
+    alpha: float = 0.05,
+    augment: bool | Augmentation = True,
+    seed: int = 0,
+    batch_size: int = 8,
+) -> FitReport:
+    """
+    Fit a steering adapter that makes `model` refuse the forget set, and attach it, active.
+
+    Whatever is left at `None` is chosen on held-out examples, which neither share a group nor a wording with those
+    that fitted. No parameter of the model is changed, and a fit that fails or is interrupted leaves it as it was.
+
+    Args:
+        model: A transformers model with a text decoder, or a `PeftModel` around one whose adapters are steering ones.
+        processor: The model's processor; a tokenizer for a text-only model. It needs a chat template.
+        forget: What is to be refused: examples `{"image": PIL image | path | None, "prompt": str}` or
+            `{"messages": [...]}`, with optional keys `"group"` (hashable: the person, the document), `"wording"`
+            (hashable: how it is asked) and `"answer"` (str). Without groups, examples are split by picture, then by
+            example; without wordings, by the text of the prompt.
+        retain: What is to be answered as before. As like what is forgotten, and as various, as can be had: other
+            people, other pictures, text-only questions.
+        recall: Prompts that the model answers; the direction leads away from them. The default is the forget set.
+        refusal: Prompts that the model refuses; the direction leads towards them. The default is the forget set with
+            an instruction to refuse.
+        adapter_name: The adapter's name.
+        layers: The steered layers of the text decoder; negative numbers count from the end.
+        gate_layer: The layer whose output decides; `"each"`: each steered layer decides for itself (the paper).
+        readout: What the gate reads: `"last"` (the paper), `"prompt"`, `"image"` or `"text"`.
+        strength: Factor of the directions. The default is the weakest that makes the model refuse.
+        gate: How a score becomes a gate: `"calibrated"`, `"linear"` (the paper) or `"always"`.
+        estimator: `"ridge"`, the regularised discriminant, or `"nullspace"` (the paper).
+        ridge: The ridge of the discriminant, relative to the mean variance.
+        null_space_share: The share of all directions that the null space takes, in (0, 1].
+        alpha: The wanted bound on the share of retained inputs that are steered, in (0, 1). It holds for inputs from
+            new groups that are otherwise like the retain set; n held-out groups support no less than 1 / (n + 1).
+        augment: Whether pictures are also shown changed (mirrored as well); an `Augmentation` says how.
+        seed: Seed of the split and of the changed pictures.
+        batch_size: Examples a forward pass.
+
+    Returns:
+        The report: what was chosen, how well it did on held-out examples, and why not to trust it.
+
+    Raises:
+        TypeError: If an argument has a type that it cannot have.
+        ValueError: If an argument has a value that it cannot have: an empty set, an unreadable picture, an example
+            that is to be forgotten and retained, a layer that does not exist, a name that is taken.
+    """
+    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    decoder = find_decoder(base)
+    depth = len(decoder.layers)
+    check_processor(processor)
+    _check_choices(
+        readout=readout,
+        gate=gate,
+        estimator=estimator,
+        alpha=alpha,
+        batch_size=batch_size,
+        adapter_name=adapter_name,
+    )
+    _parameters(estimator, ridge, null_space_share)
+    if adapter_name in getattr(model, "peft_config", {}):
+        raise ValueError(f"`adapter_name`={adapter_name!r} is taken, there are {sorted(model.peft_config)}.")
+    config = SteeringAdapterConfig(
+        layers_to_transform=None if layers is None else list(layers),
+        gate_layer=gate_layer if isinstance(gate_layer, int) else None,
+        readout=readout or "prompt",
+        gate=gate,
+        strength=1.0 if strength is None else strength,
+    )
+    if gate_layer not in (None, "each") and not isinstance(gate_layer, int):
+        raise ValueError(f"`gate_layer` must be a layer number, 'each' or None, got {gate_layer!r}.")
+    resolved = config.resolved(hidden_size=decoder.hidden_size, num_hidden_layers=depth)
+    forget_examples = read_examples(forget, "forget")
+    retain_examples = read_examples(retain, "retain")
+    check_disjoint(forget_examples, retain_examples)
+    recall_examples = forget_examples if recall is None else read_examples(recall, "recall")
+    if refusal is None:
+        refusal_examples = [example.with_text_added(REFUSAL_INSTRUCTION) for example in forget_examples]
+    else:
+        refusal_examples = read_examples(refusal, "refusal")
+
+    source = Source(
+        model=base,
+        processor=processor,
+        forget=forget_examples,
+        retain=retain_examples,
+        split=split_examples(forget_examples, retain_examples, rng=np.random.default_rng(seed)),
+        augmentation=Augmentation() if augment is True else (augment or None),
+        seed=seed,
+        batch_size=batch_size,
+    )
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "directions"):
+        erasure = erasure_directions(source, recall_examples, refusal_examples, depth=depth)
+    each = gate_layer == "each"
+    with _timed(seconds, "gates"):
+        judged = judge_gates(
+            source,
+            layers=_gate_layers(resolved, given=layers is not None, each=each),
+            readouts=READOUTS if readout is None else (readout,),
+            estimator=estimator,
+            parameters=_parameters(estimator, ridge, null_space_share),
+            hidden_size=decoder.hidden_size,
+            alpha=alpha,
+        )
+        chosen = choose_gates(judged, each=each)
+    gates = gate_tensors(chosen, gate=gate, hidden_size=decoder.hidden_size)
+    with _timed(seconds, "strength"):
+        steering = choose_steering(
+            source,
+            erasure,
+            gates,
+            SteeringAdapterConfig(gate_layer=gates.gate_layer, readout=gates.readout, gate=gate),
+            layers=resolved.layers_to_transform if layers is not None else None,
+            strength=strength,
+        )
+    adapter = SteeringAdapterConfig(
+        layers_to_transform=steering.layers,
+        gate_layer=gates.gate_layer,
+        readout=gates.readout,
+        gate=gate,
+        strength=steering.strength,
+    )
+    attach_fitted(model, adapter, adapter_tensors(base, adapter, erasure, gates), adapter_name)
+    report = FitReport(
+        adapter_name=adapter_name,
+        gate_layer=gates.gate_layer,
+        readout=gates.readout,
+        gate=gate,
+        estimator=estimator,
+        layers=steering.layers,
+        strength=steering.strength,
+        split=source.split.by,
+        counts=source.counts(),
+        base_refusal_rate=erasure.refusal_rate,
+        direction_norms={layer: float(erasure.directions[layer].norm()) for layer in steering.layers},
+        calibration=gates.calibration,
+        gates=[judgement.result for places in judged.values() for judgement in places],
+        trials=steering.trials,
+        seconds=seconds,
+    )
+    report.warnings = find_warnings(report, source, alpha=alpha)
+    return report
+
+
+def _check_choices(
+    *, readout: str | None, gate: str, estimator: str, alpha: float, batch_size: int, adapter_name: str
+) -> None:
+    for name, value, allowed in (
+        ("readout", readout, (None, *READOUTS)),
+        ("gate", gate, GATE_MODES),
+        ("estimator", estimator, ("ridge", "nullspace")),
+    ):
+        if value not in allowed:
+            raise ValueError(f"`{name}` must be one of {allowed}, got {value!r}.")
+    if not isinstance(alpha, float) or not 0 < alpha < 1:
+        raise ValueError(f"`alpha` must be a number in (0, 1), got {alpha!r}.")
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"`batch_size` must be a whole number of at least 1, got {batch_size!r}.")
+    if not isinstance(adapter_name, str) or not adapter_name or "." in adapter_name:
+        raise ValueError(f"`adapter_name` must be a name without dots, got {adapter_name!r}.")
+
+
+def _parameters(estimator: Estimator, ridge: float | None, null_space_share: float | None) -> tuple[float, ...]:
+    for name, value, of in (("ridge", ridge, "ridge"), ("null_space_share", null_space_share, "nullspace")):
+        if value is None:
+            continue
+        if estimator != of:
+            raise ValueError(f"`{name}` belongs to `estimator`={of!r}, got `estimator`={estimator!r}.")
+        if not value > 0 or (of == "nullspace" and value > 1):
+            raise ValueError(f"`{name}` must be positive{'' if of == 'ridge' else ' and at most 1'}, got {value!r}.")
+        return (value,)
+    return RIDGES if estimator == "ridge" else SHARES
+
+
+def _gate_layers(config: SteeringAdapterConfig, *, given: bool, each: bool) -> list[int]:
+    """The decoder layers whose output the gate is tried on; `config` is resolved."""
+    steered = config.layers_to_transform
+    assert isinstance(steered, list)
+    assert config.num_hidden_layers is not None
+    if config.gate_layer is not None:
+        return [config.gate_layer]
+    if each:
+        return steered
+    # Layer 0 has hardly mixed its tokens, and a gate in the last layers leaves no layer to steer.
+    last = steered[0] if given else max(1, (config.num_hidden_layers * 2) // 3)
+    candidates = list(range(min(1, last), last + 1))
+    wanted = min(len(candidates), _MAX_GATE_LAYERS)
+    return sorted({candidates[round(i)] for i in np.linspace(0, len(candidates) - 1, wanted)})
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    seconds[step] = time.perf_counter() - start

@@ -1,0 +1,72 @@
+"""The paper's gate: blind to every direction that retained inputs use, fitted to be 1 on forget inputs."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def null_space(second_moment: Tensor, share: float) -> Tensor:
+    """
+    A basis of the approximate null space of the retained inputs: the directions in which they have least energy.
+
+    AlphaSteer's projector (arXiv 2506.07022) is `P = U0 U0^T` with this basis U0; it is never formed.
+
+    Args:
+        second_moment: Uncentred second moment of the retained readouts, (d, d), float64.
+        share: The share of all d directions that is taken, in (0, 1].
+
+    Returns:
+        U0, (d, m) with orthonormal columns, float64, m = max(1, floor(share * d)).
+
+    Raises:
+        ValueError: If `share` is not in (0, 1].
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"`share` must be in (0, 1], got {share!r}.")
+    _, vectors = torch.linalg.eigh(second_moment)  # eigenvalues ascending
+    return vectors[:, : max(1, int(share * len(second_moment)))]
+
+
+def nullspace_gate(forget: Tensor, basis: Tensor, *, gamma: float) -> Tensor:
+    """
+    The gate vector of MLLMEraser's steering matrix (arXiv 2510.04217), which is `v w^T`: all columns of its regression
+    target are the same direction v, so the d x d matrix has rank one exactly. With A = F U0 U0^T
+
+        w = A^T (A A^T + gamma I)^-1 1
+
+    Args:
+        forget: F, the forget readouts, (n_f, d).
+        basis: U0, the null space of the retained readouts, (d, m).
+        gamma: The ridge, positive.
+
+    Returns:
+        w, (d,), float64, with `w = U0 U0^T w`.
+
+    Raises:
+        ValueError: If `gamma` is not positive.
+    """
+    if not gamma > 0:
+        raise ValueError(f"`gamma` must be positive, got {gamma!r}.")
+    coordinates = forget.to(torch.float64) @ basis.to(torch.float64)  # (n_f, m); A A^T is its Gram matrix
+    n_forget, width = coordinates.shape
+    # Of the two equal forms, the one whose system is smaller.
+    if n_forget <= width:
+        system = coordinates @ coordinates.T + gamma * torch.eye(n_forget, dtype=torch.float64)
+        weight = coordinates.T @ torch.linalg.solve(system, torch.ones(n_forget, dtype=torch.float64))
+    else:
+        system = coordinates.T @ coordinates + gamma * torch.eye(width, dtype=torch.float64)
+        weight = torch.linalg.solve(system, coordinates.sum(dim=0))
+    return basis.to(torch.float64) @ weight
+
+
+def leak(second_moment: Tensor, basis: Tensor) -> float:
+    """
+    The share of retained energy that is left in the null space, `sqrt(E ||P h||^2 / E ||h||^2)`; 0 is none.
+
+    Args:
+        second_moment: Uncentred second moment of retained readouts, (d, d), best of ones that did not make the basis.
+        basis: (d, m), orthonormal columns.
+    """
+    inside = torch.einsum("dm,de,em->", basis, second_moment, basis)
+    return float((inside.clamp(min=0) / second_moment.trace()).sqrt())

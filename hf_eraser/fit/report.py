@@ -1,0 +1,229 @@
+"""What a fit found, chose and would not trust."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+
+if TYPE_CHECKING:
+    from .source import Source
+
+
+Modality = Literal["image", "text"]
+
+
+@dataclass
+class GateResult:
+    """
+    One gate that was tried, judged on held-out examples.
+
+    Attributes:
+        layer: The decoder layer that it reads.
+        readout: What it reads there.
+        modality: The prompts that it is for: with an image, or text only.
+        parameter: The ridge, or the share of directions that the null space takes.
+        auc: Probability that a forget example scores above a retained one.
+        forget_rate: Share of forget examples above the conformal threshold.
+        false_rate: Share of retained examples above it.
+        margin: Distance from the threshold to the weakest forget examples, in standard deviations of retained scores.
+        leak: Share of the retained readouts' norm that the null space lets through; None for the ridge.
+    """
+
+    layer: int
+    readout: str
+    modality: Modality
+    parameter: float
+    auc: float
+    forget_rate: float
+    false_rate: float
+    margin: float
+    leak: float | None = None
+
+
+@dataclass
+class Calibration:
+    """
+    How the thresholds of one modality came about.
+
+    Attributes:
+        n_groups: Retained groups that calibrated them.
+        alpha: The level that was used.
+        supported_alpha: The smallest level that so many groups can support.
+        low, high: The gate's bounds.
+        forget_rate: Share of held-out forget examples whose gate opens.
+        false_rate: Share of held-out retained examples whose gate opens.
+    """
+
+    n_groups: int
+    alpha: float
+    supported_alpha: float
+    low: float
+    high: float
+    forget_rate: float
+    false_rate: float
+
+
+@dataclass
+class Trial:
+    """
+    One setting of layers and strength that was tried on held-out forget examples.
+
+    Attributes:
+        layers: The steered layers.
+        strength: The strength.
+        refused: Share of answers that are refusals.
+        answered: Share of answers that still hold what was to be forgotten; None where no answers are known.
+    """
+
+    layers: list[int]
+    strength: float
+    refused: float
+    answered: float | None
+
+
+@dataclass
+class FitReport:
+    """
+    What `fit` found and chose. `print(report)` is readable; `report.to_json()` is complete.
+
+    Attributes:
+        adapter_name: The adapter's name.
+        gate_layer: The layer that decides; None where each steered layer does.
+        readout, gate, estimator: What is read, how a score becomes a gate, how the gate was fitted.
+        layers, strength: What is steered, and how much.
+        split: What fitting and held-out examples were split by.
+        counts: Numbers of examples, by what they were used for.
+        base_refusal_rate: Share of the refusal examples that the base model refuses.
+        direction_norms: Norm of the erasure direction, by steered layer.
+        calibration: Thresholds, by modality; a modality that is not there is never steered.
+        gates: All gates that were tried.
+        trials: All settings of layers and strength that were tried.
+        warnings: Why not to trust the result, in words.
+        seconds: Time taken, by step.
+    """
+
+    adapter_name: str
+    gate_layer: int | None
+    readout: str
+    gate: str
+    estimator: str
+    layers: list[int]
+    strength: float
+    split: str
+    counts: dict[str, int]
+    base_refusal_rate: float
+    direction_norms: dict[int, float]
+    calibration: dict[str, Calibration]
+    gates: list[GateResult] = field(default_factory=list)
+    trials: list[Trial] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain Python values."""
+        return dataclasses.asdict(self)
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """The report as JSON; also written to `path` if one is given. Infinite bounds are null."""
+        text = json.dumps(_finite(self.to_dict()), indent=2, allow_nan=False)
+        if path is not None:
+            Path(path).write_text(text + "\n", encoding="utf-8")
+        return text
+
+    def __str__(self) -> str:
+        where = "each steered layer" if self.gate_layer is None else f"layer {self.gate_layer}"
+        lines = [
+            f"Steering adapter {self.adapter_name!r}",
+            f"  gate      {self.gate}, {self.estimator}, reads {self.readout!r} at {where}",
+            f"  steering  layers {', '.join(map(str, self.layers))} at strength {self.strength:g}",
+            f"  examples  {', '.join(f'{n} {name}' for name, n in self.counts.items())}; split by {self.split}",
+            f"  base model refuses {self.base_refusal_rate:.0%} of the refusal examples",
+        ]
+        for modality, result in self.calibration.items():
+            name = "with image" if modality == "image" else "text only "
+            lines.append(
+                f"  {name}  forget inputs steered {result.forget_rate:.1%}, retained {result.false_rate:.1%} "
+                f"(held out; alpha {result.alpha:.3f} from {result.n_groups} groups)"
+            )
+        best = sorted(self.gates, key=lambda result: (-result.forget_rate, -result.margin))[:8]
+        if best:
+            lines.append("  best gates, held out:")
+            lines.append("    layer  readout  modality  parameter    AUC  forget  false  margin")
+            lines += [
+                f"    {r.layer:5d}  {r.readout:7s}  {r.modality:8s}  {r.parameter:9g}  {r.auc:5.3f}  "
+                f"{r.forget_rate:6.1%} {r.false_rate:6.1%}  {r.margin:6.2f}"
+                for r in best
+            ]
+        chosen = [t for t in self.trials if t.layers == self.layers]
+        if chosen:
+            lines.append("  strengths tried on the chosen layers:")
+            lines.append("    strength  refused  still answered")
+            lines += [
+                f"    {t.strength:8g}  {t.refused:7.1%}  {'not known' if t.answered is None else f'{t.answered:.1%}'}"
+                for t in chosen
+            ]
+        lines.append(f"  took {sum(self.seconds.values()):.1f} s")
+        lines += [f"  WARNING: {warning}" for warning in self.warnings]
+        return "\n".join(lines)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        return None
+    return value
+
+
+def find_warnings(report: FitReport, source: Source, *, alpha: float) -> list[str]:
+    """Why not to trust a fit, in plain words; empty where nothing was found."""
+    warnings = []
+    names = {"image": "with an image", "text": "of text only"}
+    for modality, name in names.items():
+        forget = sum(bool(example.images) is (modality == "image") for example in source.forget)
+        retained = sum(bool(example.images) is (modality == "image") for example in source.retain)
+        result = report.calibration.get(modality)
+        if not forget or not retained:
+            missing = "forget" if not forget else "retained"
+            warnings.append(f"There are no {missing} examples {name}: prompts {name} are never steered.")
+        elif result is None:
+            warnings.append(
+                f"There are too few examples {name} to hold some out: prompts {name} are never steered. Give at least "
+                "two groups of retained examples and two forget examples."
+            )
+        elif report.gate == "calibrated" and result.supported_alpha > alpha:
+            warnings.append(
+                f"Only {result.n_groups} groups of retained examples {name} were held out. They support alpha = "
+                f"{result.supported_alpha:.3f}, not {alpha:g}; more groups are needed for that."
+            )
+    for modality, name in names.items():
+        tried = [r for r in report.gates if r.modality == modality]
+        used = [r for r in tried if report.gate_layer is None or r.layer == report.gate_layer]
+        best = max((r.auc for r in used), default=None)
+        if best is not None and best < 0.95:
+            warnings.append(
+                f"For prompts {name} the gate tells forget from retained inputs with AUC {best:.2f} only (0.95 is the "
+                "least to rely on). Give more forget and retained examples, or ones more alike."
+            )
+    if source.split.unsplit:
+        warnings.append(
+            "There were too few forget examples to hold some out; how well they are recognised was measured on those "
+            "that fitted the gate, and is optimistic."
+        )
+    if report.base_refusal_rate < 0.5:
+        warnings.append(
+            f"The base model refuses only {report.base_refusal_rate:.0%} of the refusal examples, so the direction "
+            "may not be one of refusal. Give `refusal` examples that it does refuse."
+        )
+    best_trial = max((trial.refused for trial in report.trials), default=None)
+    if best_trial is not None and best_trial < 0.9:
+        warnings.append(
+            f"At its best the adapter makes the model refuse {best_trial:.0%} of held-out forget examples."
+        )
+    return warnings

@@ -1,0 +1,43 @@
+"""The regularised discriminant: the gate that best tells forget from retained inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .moments import Moments
+
+
+def ridge_gates(forget: Moments, retain: Moments, *, ridges: Sequence[float]) -> Tensor:
+    """
+    Fisher's discriminant with a ridge, both classes weighted alike, for several ridges at once:
+
+        w = (C + ridge tr(C)/d I)^-1 (mean F - mean R)
+
+    with C the balanced covariance about the mean of the two class means. A score `w . r` then rises from retained to
+    forget inputs; where it crosses the threshold is left to calibration.
+
+    Args:
+        forget: Moments of the forget readouts.
+        retain: Moments of the retained readouts.
+        ridges: Ridges relative to the mean variance, each positive.
+
+    Returns:
+        (len(ridges), d), float64.
+
+    Raises:
+        ValueError: If a ridge is not positive or a class is empty.
+    """
+    if not all(ridge > 0 for ridge in ridges):
+        raise ValueError(f"`ridges` must all be positive, got {list(ridges)!r}.")
+    if not forget.count or not retain.count:
+        raise ValueError(f"Both classes need examples, got {forget.count} forget and {retain.count} retained.")
+    center = (forget.mean + retain.mean) / 2
+    covariance = (forget.covariance_about(center) + retain.covariance_about(center)) / 2
+    values, vectors = torch.linalg.eigh(covariance)  # once for all ridges
+    values = values.clamp(min=0)
+    difference = vectors.T @ (forget.mean - retain.mean)
+    floor = values.mean().clamp(min=torch.finfo(torch.float64).tiny)
+    return torch.stack([vectors @ (difference / (values + ridge * floor)) for ridge in ridges])

@@ -1,0 +1,201 @@
+"""What is added where the gate opens: directions, and the layers and strength at which the model refuses."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from huggingface_hub.utils import tqdm
+from peft import PeftModel, set_peft_model_state_dict
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from ..config import SteeringAdapterConfig
+from ..data import Example
+from ..decoder import find_decoder
+from ..layer import tensor_shapes
+from .capture import steering_off
+from .direction import difference_of_means
+from .gates import GateTensors
+from .generation import greedy_answers, is_refusal
+from .report import Trial
+from .source import Source
+
+
+# Refusals of the base model that are looked at, and held-out forget examples that each trial answers.
+_REFUSAL_EXAMPLES, _TRIAL_EXAMPLES = 32, 48
+
+_STRENGTHS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
+
+# A setting is good enough when it refuses this share of what the best one refuses.
+_ENOUGH = 0.98
+
+# The adapter that trials attach for a moment.
+_TRIAL_NAME = "hf_eraser_trial"
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """
+    Attributes:
+        directions: The erasure direction of each decoder layer, (1, d), float32.
+        refusals: The base model's distinct answers to refusal examples, where they are refusals.
+        refusal_rate: The share of refusal examples that it refuses.
+    """
+
+    directions: dict[int, Tensor]
+    refusals: list[str]
+    refusal_rate: float
+
+
+def erasure_directions(
+    source: Source, recall: Sequence[Example], refusal: Sequence[Example], *, depth: int
+) -> Erasure:
+    """The directions from recall to refusal at the last prompt token, and how the base model refuses."""
+    layers = range(depth)
+    last: dict[str, dict[int, list[Tensor]]] = {}
+    for name, examples in (("recall", recall), ("refusal", refusal)):
+        rows = last[name] = {layer: [] for layer in layers}
+        for batch in source.read(examples, layers, copies=0, description=f"Reading {name} examples"):
+            for layer, sums in batch.sums.items():
+                rows[layer].append(sums.last.to("cpu", torch.float32))
+    directions = {
+        layer: difference_of_means(torch.cat(last["recall"][layer]), torch.cat(last["refusal"][layer]))
+        for layer in layers
+    }
+    shown = _evenly(refusal, _REFUSAL_EXAMPLES)
+    with steering_off(source.model):
+        answers = greedy_answers(source.model, source.processor, shown, batch_size=source.batch_size)
+    refusals = [answer for answer in answers if is_refusal(answer)]
+    return Erasure(directions, sorted(set(refusals)), len(refusals) / len(answers))
+
+
+@dataclass(frozen=True)
+class Steering:
+    """
+    Attributes:
+        layers, strength: What was chosen.
+        trials: What was tried.
+    """
+
+    layers: list[int]
+    strength: float
+    trials: list[Trial]
+
+
+def choose_steering(
+    source: Source,
+    erasure: Erasure,
+    gates: GateTensors,
+    config: SteeringAdapterConfig,
+    *,
+    layers: list[int] | None,
+    strength: float | None,
+) -> Steering:
+    """
+    Choose what is left open: of the settings at which held-out forget examples are refused most, the weakest.
+
+    Args:
+        source: The examples and the model.
+        erasure: The directions.
+        gates: The gates.
+        config: The adapter's configuration but for layers and strength.
+        layers: The steered layers, if they are given.
+        strength: The strength, if it is given.
+    """
+    depth = max(erasure.directions) + 1
+    layer_sets = [layers] if layers is not None else _layer_sets(gates, depth)
+    strengths = _STRENGTHS if strength is None else (strength,)
+    if len(layer_sets) == 1 and len(strengths) == 1:
+        return Steering(layer_sets[0], strengths[0], [])
+    held = [source.forget[i] for i in source.split.held_forget]
+    shown = _evenly([e for e in held if e.images], _TRIAL_EXAMPLES // 2)
+    shown += _evenly([e for e in held if not e.images], _TRIAL_EXAMPLES // 2)
+    trials: list[Trial] = []
+    settings = [(steered, factor) for steered in layer_sets for factor in strengths]
+    for steered, factor in tqdm(settings, desc="Choosing layers and strength", unit="setting"):
+        trial_config = dataclasses.replace(config, layers_to_transform=steered, strength=factor)
+        with _attached(source.model, trial_config, erasure, gates):
+            answers = greedy_answers(source.model, source.processor, shown, batch_size=source.batch_size)
+        refused = [is_refusal(answer, erasure.refusals) for answer in answers]
+        known = [(e.answer, answer) for e, answer in zip(shown, answers) if e.answer is not None]
+        trials.append(
+            Trial(
+                layers=steered,
+                strength=factor,
+                refused=sum(refused) / len(refused),
+                answered=sum(w.lower() in a.lower() for w, a in known) / len(known) if known else None,
+            )
+        )
+    best = max(trial.refused for trial in trials)
+    good = [trial for trial in trials if trial.refused >= _ENOUGH * best]
+    # The least that is added in all: strength times the number of layers.
+    chosen = min(good, key=lambda trial: trial.strength * len(trial.layers))
+    return Steering(chosen.layers, chosen.strength, trials)
+
+
+def _layer_sets(gates: GateTensors, depth: int) -> list[list[int]]:
+    """Which layers are tried: from the gate on to the end, to two thirds, and the gate's next layer alone."""
+    if gates.gate_layer is None:
+        return [sorted(gates.weight)]
+    first = gates.gate_layer
+    ends = {depth, max(first + 1, (2 * depth + 2) // 3), first + 1}
+    return [list(range(first, end)) for end in sorted(ends, reverse=True)]
+
+
+def adapter_tensors(
+    model: PreTrainedModel, config: SteeringAdapterConfig, erasure: Erasure, gates: GateTensors
+) -> dict[str, Tensor]:
+    """The adapter's tensors under their names in an adapter file."""
+    decoder = find_decoder(model)
+    resolved = config.resolved(hidden_size=decoder.hidden_size, num_hidden_layers=len(decoder.layers))
+    tensors = {}
+    for index, name in enumerate(decoder.names):
+        values = {
+            "steering_direction": erasure.directions[index],
+            "steering_gate_weight": gates.weight.get(index),
+            "steering_gate_bounds": gates.bounds.get(index),
+        }
+        for kind in tensor_shapes(resolved, index):
+            value = values[kind]
+            assert value is not None
+            tensors[f"base_model.model.{name}.{kind}"] = value
+    return tensors
+
+
+def attach_fitted(
+    model: PreTrainedModel | PeftModel, config: SteeringAdapterConfig, tensors: dict[str, Tensor], adapter_name: str
+) -> None:
+    """Attach a fitted adapter, active; a failure leaves the model as it was."""
+    if isinstance(model, PeftModel):
+        model.add_adapter(adapter_name, config)
+        model.set_adapter(adapter_name)
+    else:
+        model.add_adapter(config, adapter_name)
+    set_peft_model_state_dict(model, tensors, adapter_name=adapter_name)
+
+
+@contextmanager
+def _attached(
+    model: PreTrainedModel, config: SteeringAdapterConfig, erasure: Erasure, gates: GateTensors
+) -> Iterator[None]:
+    """The adapter is on the model, alone among steering adapters, inside."""
+    others = model.active_adapters() if getattr(model, "peft_config", None) else []
+    try:
+        attach_fitted(model, config, adapter_tensors(model, config, erasure, gates), _TRIAL_NAME)
+        yield
+    finally:
+        if _TRIAL_NAME in getattr(model, "peft_config", {}):
+            model.delete_adapter(_TRIAL_NAME)
+        if others:
+            model.set_adapter(others)
+
+
+def _evenly(examples: Sequence[Example], count: int) -> list[Example]:
+    """At most `count` of the examples, evenly spread."""
+    if len(examples) <= count:
+        return list(examples)
+    return [examples[i * len(examples) // count] for i in range(count)]

@@ -1,0 +1,61 @@
+"""Models for the tests: untaught ones for what adapters do to a model, taught ones for what is forgotten."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable
+
+import pytest
+import torch
+from transformers import PreTrainedModel, ProcessorMixin
+
+from examples.small.load import load_small_model
+from examples.small.models import BUILDERS
+
+
+ModelAndProcessor = tuple[PreTrainedModel, ProcessorMixin]
+
+
+@functools.cache
+def _built(name: str) -> ModelAndProcessor:
+    torch.manual_seed(0)
+    model, processor = BUILDERS[name]()
+    # Far enough from the initial near-zero weights for answers to differ from prompt to prompt.
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.mul_(3)
+    return model.eval(), processor
+
+
+@pytest.fixture(params=sorted(BUILDERS))
+def untaught(request: pytest.FixtureRequest) -> ModelAndProcessor:
+    """A model of each kind with random weights, and its processor; a copy for each test."""
+    model, processor = _built(request.param)
+    return copy.deepcopy(model), processor
+
+
+@pytest.fixture
+def llava() -> ModelAndProcessor:
+    """The LLaVA of `untaught`, where the kind of model makes no difference."""
+    model, processor = _built("llava")
+    return copy.deepcopy(model), processor
+
+
+@functools.cache
+def _taught(name: str) -> ModelAndProcessor:
+    return load_small_model(name)
+
+
+@pytest.fixture(params=sorted(BUILDERS))
+def taught(request: pytest.FixtureRequest) -> ModelAndProcessor:
+    """A taught model of each kind, and its processor; a copy for each test."""
+    model, processor = _taught(request.param)
+    return copy.deepcopy(model), processor
+
+
+@pytest.fixture
+def fresh() -> Callable[[PreTrainedModel], PreTrainedModel]:
+    """Copies a model."""
+    return copy.deepcopy

@@ -1,0 +1,177 @@
+"""The mathematics of fitting: closed forms against independent references, thresholds against their definition."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from hf_eraser.fit.calibration import auc, calibrate, group_conformal_threshold, supported_alpha
+from hf_eraser.fit.direction import difference_of_means
+from hf_eraser.fit.moments import Moments
+from hf_eraser.fit.nullspace import leak, null_space, nullspace_gate
+from hf_eraser.fit.ridge import ridge_gates
+
+
+shapes = st.tuples(st.integers(1, 12), st.integers(2, 24), st.integers(1, 40), st.integers(0, 10_000))
+
+
+def random(n: int, d: int, seed: int) -> torch.Tensor:
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@settings(max_examples=80, deadline=None)
+@given(shapes, st.floats(0.05, 1.0), st.floats(1e-3, 10.0))
+def test_rank_one_gate_equals_the_papers_d_by_d_closed_form(shape, share, gamma):
+    n_forget, d, n_retain, seed = shape
+    forget, retain = random(n_forget, d, seed), random(n_retain, d, seed + 1)
+    direction = random(1, d, seed + 2)[0]
+    second = retain.T @ retain / n_retain
+    # The paper: P from the singular vectors of the retained second moment, then
+    # W* = v 1^T F P (P F^T F P + gamma P)^+ with the pseudo-inverse.
+    _, _, right = torch.linalg.svd(second)
+    basis = right[d - max(1, int(share * d)) :].T
+    projector = basis @ basis.T
+    target = torch.outer(direction, torch.ones(n_forget, dtype=torch.float64))
+    projected = forget @ projector
+    matrix = target @ projected @ torch.linalg.pinv(projected.T @ projected + gamma * projector, hermitian=True)
+    steering = matrix @ projector
+    # An eigenbasis is unique only up to rotation within equal eigenvalues: the null space is compared by itself.
+    own = null_space(second, share)
+    if n_retain >= d:
+        torch.testing.assert_close(own @ own.T, projector, rtol=1e-6, atol=1e-6)
+    weight = nullspace_gate(forget, basis, gamma=gamma)
+    error = (torch.outer(direction, weight) - steering).norm() / steering.norm()
+    assert error < 1e-6
+
+
+@settings(max_examples=40, deadline=None)
+@given(shapes, st.floats(0.05, 1.0))
+def test_nullspace_gate_stays_in_the_null_space(shape, share):
+    n_forget, d, n_retain, seed = shape
+    retain = random(n_retain, d, seed)
+    basis = null_space(retain.T @ retain / n_retain, share)
+    weight = nullspace_gate(random(n_forget, d, seed + 1), basis, gamma=0.1)
+    torch.testing.assert_close(basis @ (basis.T @ weight), weight)
+    if basis.shape[1] <= d - n_retain:  # the retained inputs leave that many directions free
+        torch.testing.assert_close(retain @ weight, torch.zeros(n_retain, dtype=torch.float64), atol=1e-6, rtol=0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(shapes, st.floats(1e-3, 3.0))
+def test_ridge_gate_equals_the_definition(shape, ridge):
+    n_forget, d, n_retain, seed = shape
+    forget, retain = random(n_forget, d, seed) + 0.5, random(n_retain, d, seed + 1)
+    moments = []
+    for rows in (forget, retain):
+        moments.append(Moments(d))
+        for row in rows.split(3):
+            moments[-1].add(row)
+    center = (forget.mean(0) + retain.mean(0)) / 2
+    scatter = [(rows - center).T @ (rows - center) / len(rows) for rows in (forget, retain)]
+    covariance = (scatter[0] + scatter[1]) / 2
+    system = covariance + ridge * covariance.trace() / d * torch.eye(d, dtype=torch.float64)
+    expected = torch.linalg.solve(system, forget.mean(0) - retain.mean(0))
+    torch.testing.assert_close(ridge_gates(*moments, ridges=[ridge])[0], expected, rtol=1e-6, atol=1e-8)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 60), st.integers(1, 12), st.integers(1, 7), st.integers(0, 1000))
+def test_moments_equal_those_of_all_vectors_at_once(n, d, batch, seed):
+    rows = random(n, d, seed)
+    moments = Moments(d)
+    for part in rows.split(batch):
+        moments.add(part)
+    assert moments.count == n
+    torch.testing.assert_close(moments.mean, rows.mean(0))
+    torch.testing.assert_close(moments.second_moment, rows.T @ rows / n)
+    assert moments._n_rows < max(d, batch + d)
+
+
+def test_moments_do_not_grow_with_the_number_of_vectors():
+    moments = Moments(16)
+    for _ in range(100):
+        moments.add(torch.randn(8, 16))
+        assert sum(len(rows) for rows in moments._rows) < 16
+
+
+def test_leak_is_the_share_of_norm_that_the_null_space_lets_through():
+    retain = random(30, 8, 0)
+    basis = null_space(retain.T @ retain / 30, 0.5)
+    assert basis.shape == (8, 4)
+    expected = ((retain @ basis).square().sum() / retain.square().sum()).sqrt()
+    assert leak(retain.T @ retain / 30, basis) == pytest.approx(float(expected))
+
+
+def test_direction_leads_from_recall_to_refusal():
+    recall, refusal = torch.tensor([[1.0, 0.0], [3.0, 0.0]]), torch.tensor([[0.0, 5.0]])
+    assert difference_of_means(recall, refusal).tolist() == [[-2.0, 5.0]]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=20), st.lists(st.integers(0, 5), min_size=1, max_size=20))
+def test_auc_is_the_probability_that_forget_scores_higher(forget, retain):
+    pairs = [(f > r) + 0.5 * (f == r) for f in forget for r in retain]
+    measured = auc(torch.tensor(forget, dtype=torch.float64), torch.tensor(retain, dtype=torch.float64))
+    assert measured == pytest.approx(sum(pairs) / len(pairs))
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 30)), min_size=1, max_size=60), st.floats(0.05, 0.9))
+def test_threshold_is_the_smallest_score_that_keeps_the_level(pairs, alpha):
+    groups = [group for group, _ in pairs]
+    scores = torch.tensor([score for _, score in pairs], dtype=torch.float64)
+    threshold = group_conformal_threshold(scores, groups, alpha=alpha)
+
+    def level(t: float) -> float:
+        shares = [
+            sum(s > t for g, s in pairs if g == group) / groups.count(group) for group in set(groups)
+        ]
+        return (1 + sum(shares)) / (len(shares) + 1)
+
+    if threshold == float("inf"):
+        assert supported_alpha(len(set(groups))) > alpha - 1e-9
+        return
+    assert level(threshold) <= alpha + 1e-9
+    below = scores[scores < threshold]
+    assume(len(below) > 0)
+    assert level(float(below.max())) > alpha - 1e-9
+
+
+def test_threshold_keeps_its_level_on_fresh_groups():
+    generator = torch.Generator().manual_seed(0)
+    rates = []
+    for _ in range(400):
+        # Examples of a group are alike: a group's own level, and little of their own.
+        scores = torch.randn(30, 1, generator=generator) + 0.3 * torch.randn(30, 5, generator=generator)
+        groups = [group for group in range(29) for _ in range(5)]
+        threshold = group_conformal_threshold(scores[:29].flatten(), groups, alpha=0.1)
+        rates.append(float((scores[29] > threshold).double().mean()))
+    mean = sum(rates) / len(rates)
+    error = (sum((rate - mean) ** 2 for rate in rates) / len(rates) ** 2) ** 0.5
+    assert mean <= 0.1 + 2 * error
+
+
+def test_bounds_lie_in_the_gap_and_in_order():
+    bounds = calibrate(torch.linspace(2.0, 3.0, 50), 1.0)
+    assert 1.0 < bounds.low < bounds.high < 2.1
+    overlapping = calibrate(torch.linspace(0.0, 3.0, 50), 1.0)
+    assert overlapping.low == 1.0 < overlapping.high
+    below = calibrate(torch.linspace(-1.0, 0.5, 50), 1.0)
+    assert below.low == 1.0 < below.high
+    assert calibrate(torch.ones(3), float("inf")).low == float("inf")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: null_space(torch.eye(2), 0.0), "`share`"),
+        (lambda: nullspace_gate(torch.ones(1, 2), torch.eye(2), gamma=0.0), "`gamma`"),
+        (lambda: ridge_gates(Moments(2), Moments(2), ridges=[0.1]), "examples"),
+        (lambda: group_conformal_threshold(torch.ones(1), [0], alpha=1.0), "`alpha`"),
+    ],
+)
+def test_bad_value_names_the_argument(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
