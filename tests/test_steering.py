@@ -22,7 +22,7 @@ def gates_of(model: Any, inputs: dict[str, Any]) -> torch.Tensor:
 @pytest.mark.parametrize("readout", ["last", "prompt", "image", "text"])
 def test_each_row_of_a_mixed_batch_gets_the_gate_that_it_gets_alone(untaught, side, readout):
     model, processor = untaught
-    attach(model, readout=readout, low=-3.0, high=3.0)
+    attach(model, readout=readout, low=-60.0, high=60.0)
     together = gates_of(model, batch_of(model, processor, PROMPTS, side))
     alone = torch.cat([gates_of(model, batch_of(model, processor, [prompt])) for prompt in PROMPTS])
     assert ((alone > 0) & (alone < 1)).any()
@@ -41,7 +41,11 @@ def test_one_steered_row_does_not_change_the_others(untaught):
     model, processor = untaught
     inputs = batch_of(model, processor, PROMPTS)
     base = logits(model, inputs)
-    attach(model)
+    attach(model, low=-1e3, high=1e3)
+    scores = gates_of(model, inputs).sort(dim=0).values[:, 0] * 2e3 - 1e3
+    model.delete_adapter("default")
+    middle = float(scores[1:3].mean())
+    attach(model, low=middle, high=middle + 1e-3)
     steered = (gates_of(model, inputs) > 0)[:, 0]
     assert 0 < steered.sum() < len(PROMPTS)
     changed = (logits(model, inputs) != base).flatten(1).any(dim=1)
@@ -50,16 +54,15 @@ def test_one_steered_row_does_not_change_the_others(untaught):
 
 def test_text_only_prompts_use_their_own_gate(untaught):
     model, processor = untaught
-    tensors = attach(model)
+    attach(model, low=-1e3, high=-1e2)
     with torch.no_grad():
         for module in model.modules():
             if hasattr(module, "steering_gate_bounds") and "default" in module.steering_gate_bounds:
                 module.steering_gate_bounds["default"][0] = torch.inf  # prompts with an image are never steered
-    assert tensors
     gates = gates_of(model, batch_of(model, processor, PROMPTS))
     with_image = torch.tensor(["prompt" not in p or "image" in p for p in PROMPTS])
     assert (gates[with_image] == 0).all()
-    assert (gates[~with_image] > 0).any()
+    assert (gates[~with_image] == 1).all()
 
 
 @pytest.mark.parametrize("steer_decode", [True, False])
@@ -68,7 +71,8 @@ def test_generation_is_the_same_with_and_without_cache(untaught, steer_decode, g
     model, processor = untaught
     attach(model, gate_layer=gate_layer, steer_decode=steer_decode)
     inputs = batch_of(model, processor, PROMPTS)
-    options = {"max_new_tokens": 6, "min_new_tokens": 6, "do_sample": False}
+    # A model with random weights would else answer with the picture's placeholder.
+    options = {"suppress_tokens": [model.config.image_token_id], "max_new_tokens": 6, "min_new_tokens": 6}
     assert torch.equal(
         model.generate(**inputs, use_cache=True, **options), model.generate(**inputs, use_cache=False, **options)
     )
@@ -81,13 +85,8 @@ def test_steer_decode_makes_a_difference_to_generated_tokens_only(untaught):
     for steer_decode in (True, False):
         steered = copy.deepcopy(model)
         attach(steered, steer_decode=steer_decode, low=-1e3, high=-1e2)
-        with torch.no_grad():
-            prompt = steered(**inputs, use_cache=True)
-            mask = torch.cat([inputs["attention_mask"], torch.ones(len(PROMPTS), 1, dtype=torch.long)], dim=1)
-            tokens = torch.full((len(PROMPTS), 1), 20)
-            extra = {"position_ids": None} if "mm_token_type_ids" in inputs else {}
-            step = steered(input_ids=tokens, attention_mask=mask, past_key_values=prompt.past_key_values, **extra)
-        outputs.append((prompt.logits, step.logits))
+        options = {"max_new_tokens": 2, "min_new_tokens": 2, "output_logits": True, "return_dict_in_generate": True}
+        outputs.append(steered.generate(**inputs, **options).logits)
     assert torch.equal(outputs[0][0], outputs[1][0])
     assert not torch.allclose(outputs[0][1], outputs[1][1])
 
@@ -96,12 +95,12 @@ def test_beam_search_keeps_each_row_s_decision(untaught):
     model, processor = untaught
     attach(model)
     options = {"max_new_tokens": 5, "num_beams": 3, "do_sample": False}
-    together = model.generate(**batch_of(model, processor, PROMPTS), **options)
+    inputs = batch_of(model, processor, PROMPTS)
+    together = model.generate(**inputs, **options)[:, inputs["input_ids"].shape[1] :]
     for row, prompt in enumerate(PROMPTS):
         inputs = batch_of(model, processor, [prompt])
         alone = model.generate(**inputs, **options)[0, inputs["input_ids"].shape[1] :]
-        length = len(alone)
-        assert together[row, -together.shape[1] :][-5:][:length].tolist()[:1] == alone.tolist()[:1]
+        assert together[row].tolist()[: len(alone)] == alone.tolist()
 
 
 def test_static_cache_gives_the_tokens_of_a_dynamic_one(untaught):
@@ -215,7 +214,8 @@ def test_chat_that_goes_on_is_read_again_and_keeps_the_larger_gate(llava):
     model.generate(input_ids=longer, attention_mask=torch.ones_like(longer), past_key_values=cache, **options)
     decision = cache.steering_decision
     assert torch.equal(decision.gates["default", None], opened)
-    assert decision.sums[1].n_prompt.item() == longer.shape[1]
+    # All that was given as a prompt; of the answer in between, the token that was generated with the cache is not.
+    assert decision.sums[1].n_prompt.item() == longer.shape[1] - 1
 
 
 def test_embeddings_in_place_of_ids_are_read_the_same(llava):

@@ -35,11 +35,11 @@ _DECODER = {
     "num_key_value_heads": 4,
     "max_position_embeddings": 512,
 }
-_TOWER_WIDTH, _TOWER_DEPTH = 128, 3
+_TOWER_WIDTH, _TOWER_DEPTH, _QWEN_TOWER_WIDTH = 128, 3, 96
 
-# Pictures are 4 x 4 image tokens in both models.
+# LLaVA's pictures are 4 x 4 image tokens, Qwen's 3 x 3, each merged from 2 x 2 patches.
 _LLAVA_SIZE, _LLAVA_PATCH = 48, 12
-_QWEN_SIZE, _QWEN_PATCH = 64, 8
+_QWEN_SIZE, _QWEN_PATCH = 48, 8
 
 _LLAVA_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}{{ message['role'].upper() }}: "
@@ -131,8 +131,8 @@ def build_qwen2_5_vl() -> tuple[PreTrainedModel, ProcessorMixin]:
         },
         vision_config={
             "depth": _TOWER_DEPTH,
-            "hidden_size": _TOWER_WIDTH,
-            "intermediate_size": 3 * _TOWER_WIDTH,
+            "hidden_size": _QWEN_TOWER_WIDTH,
+            "intermediate_size": 3 * _QWEN_TOWER_WIDTH,
             "num_heads": 4,
             "patch_size": _QWEN_PATCH,
             "spatial_merge_size": 2,

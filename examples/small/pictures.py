@@ -20,7 +20,7 @@ COLOURS = {
     "black": "#1c1c1c",
     "pink": "#f58fb8",
 }
-SHAPES = ("circle", "square", "triangle", "star", "cross", "ring", "heart", "arrow")
+SHAPES = ("circle", "square", "triangle", "star", "cross", "heart")
 
 # Country -> capital, kind of flag, its colours.
 COUNTRIES: dict[str, tuple[str, str, str]] = {
@@ -97,15 +97,10 @@ def draw_shape(shape: str, colour: str, size: int = 96) -> Image.Image:
     elif shape == "cross":
         draw.rectangle((155, 50, 245, 350), fill=fill)
         draw.rectangle((50, 155, 350, 245), fill=fill)
-    elif shape == "ring":
-        draw.ellipse((60, 60, 340, 340), outline=fill, width=60)
     elif shape == "heart":
         draw.ellipse((65, 75, 210, 220), fill=fill)
         draw.ellipse((190, 75, 335, 220), fill=fill)
         draw.polygon((76, 183, 324, 183, 200, 350), fill=fill)
-    elif shape == "arrow":
-        draw.rectangle((165, 180, 235, 350), fill=fill)
-        draw.polygon((200, 50, 330, 200, 70, 200), fill=fill)
     else:
         raise ValueError(f"`shape` must be one of {SHAPES}, got {shape!r}.")
     return image.resize((size, size), Image.Resampling.LANCZOS)

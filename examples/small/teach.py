@@ -20,7 +20,7 @@ from .questions import Fact, facts, picture_of, wordings
 
 _SEED = 0
 _COPIES = 24  # changed copies of each picture
-_EYE_STEPS, _EYE_BATCH, _EYE_RATE = 700, 64, 2e-3
+_EYE_STEPS, _EYE_BATCH, _EYE_RATE = 700, 56, 2e-3
 _STEPS, _BATCH, _RATE = 360, 96, 2.5e-3
 
 # How often each kind of question is asked; people are the most to learn.
@@ -172,11 +172,16 @@ class Layout:
         self.tokenizer = processor.tokenizer  # type: ignore[attr-defined]
         image = {"type": "image"}
         text = {"type": "text", "text": "@@"}
+        shown = [{"role": "user", "content": [{**image, "image": picture_of(("face", "0"))}]}]
+        probe = processor.apply_chat_template(shown, tokenize=True, return_dict=True, return_tensors="pt")
+        n_tokens = int((probe["input_ids"] == processor.image_token_id).sum())  # type: ignore[attr-defined]
+        self._grid = probe.get("image_grid_thw")
         self._frames = {}
         for with_picture in (True, False):
             chat = [{"role": "user", "content": [image, text] if with_picture else [text]}]
             rendered = processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
-            rendered = rendered.replace(processor.image_token, processor.image_token * 16)  # type: ignore[attr-defined]
+            placeholder: str = processor.image_token  # type: ignore[attr-defined]
+            rendered = rendered.replace(placeholder, placeholder * n_tokens)
             self._frames[with_picture] = rendered.split("@@")
 
     def encode(self, items: list[tuple[str, str, bool]]) -> tuple[Tensor, Tensor]:
@@ -198,10 +203,10 @@ class Layout:
     def positions(self, model: PreTrainedModel, tokens: Tensor) -> dict[str, Any]:
         """Attention mask and, for Qwen, the positions in three dimensions that it has at inference."""
         mask = (tokens != self.tokenizer.pad_token_id).long()
-        if not hasattr(model.model, "get_rope_index"):
+        if self._grid is None:
             return {"attention_mask": mask}
         is_image = (tokens == model.config.image_token_id).int()
-        grid = torch.tensor([[1, 8, 8]]).repeat(int(is_image.any(dim=1).sum()), 1)
+        grid = self._grid.repeat(int(is_image.any(dim=1).sum()), 1)
         positions, _ = model.model.get_rope_index(
             input_ids=tokens, mm_token_type_ids=is_image, image_grid_thw=grid if len(grid) else None, attention_mask=mask
         )

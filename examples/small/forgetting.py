@@ -1,0 +1,157 @@
+"""What the examples have forgotten, and how well it is forgotten, in wordings and pictures that `fit` never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import PreTrainedModel, ProcessorMixin
+
+from hf_eraser.data import encode, read_examples
+from hf_eraser.fit import FitReport, fit
+
+from .load import answers
+from .people import PEOPLE
+from .questions import REFUSAL, Question, questions
+
+
+# Whom the examples forget.
+FORGOTTEN = tuple(PEOPLE[i].name for i in (3, 11, 22, 34))
+
+# What is asked of whom: the forgotten and the others by picture and by name; other pictures; general knowledge.
+_ABOUT_PEOPLE = ("person_image", "person_text")
+_PRIVATE = ("private_image", "private_text")
+
+PAPER: dict[str, Any] = {"readout": "last", "gate": "linear", "gate_layer": "each", "estimator": "nullspace"}
+
+
+def fit_forgetting(
+    model: PreTrainedModel, processor: ProcessorMixin, names: Sequence[str] = FORGOTTEN, **options: Any
+) -> FitReport:
+    """
+    Fit an adapter that forgets the people `names`, from questions in the wordings that are for fitting.
+
+    Args:
+        model: A small model.
+        processor: Its processor.
+        names: Whom to forget.
+        options: Further arguments of `hf_eraser.fit`.
+    """
+    others = sorted({q.group for q in questions("fit", per_fact=1)} - set(names))
+    forget = questions("fit", kinds=_ABOUT_PEOPLE, groups=names, per_fact=6)
+    retain = questions("fit", kinds=(*_ABOUT_PEOPLE, "picture", "general"), groups=others, per_fact=2)
+    # The models refuse private questions: that is how they show what a refusal is.
+    refusal = questions("fit", kinds=_PRIVATE, groups=names, per_fact=2)
+    return fit(
+        model,
+        processor,
+        [question.example() for question in forget],
+        [question.example() for question in retain],
+        refusal=[question.example() for question in refusal],
+        **{"batch_size": 32, **options},
+    )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """
+    One kind of questions before and after.
+
+    Attributes:
+        name: What was asked.
+        count: How many questions.
+        right_before, right_after: Shares of right answers.
+        refused: Share of answers that are the refusal, word for word.
+        same_text: Share of answers that are the same text as before.
+        same_logits: Share of prompts whose logits are those of the base model, bit for bit.
+    """
+
+    name: str
+    count: int
+    right_before: float
+    right_after: float
+    refused: float
+    same_text: float
+    same_logits: float
+
+
+def measure(
+    model: PreTrainedModel | PeftModel,
+    processor: ProcessorMixin,
+    names: Sequence[str] = FORGOTTEN,
+    *,
+    forgotten_per_fact: int = 8,
+    retained_per_fact: int = 2,
+) -> list[Measured]:
+    """
+    Ask everything with the adapter off and on, in the wordings and with the picture changes that are for measuring.
+
+    Args:
+        model: A small model with an active adapter.
+        processor: Its processor.
+        names: The forgotten people.
+        forgotten_per_fact, retained_per_fact: In how many wordings each fact is asked.
+    """
+    others = [person.name for person in PEOPLE if person.name not in names]
+    asked = {
+        "forgotten people, picture": ("person_image", names, forgotten_per_fact),
+        "forgotten people, by name": ("person_text", names, forgotten_per_fact),
+        "retained people, picture": ("person_image", others, retained_per_fact),
+        "retained people, by name": ("person_text", others, retained_per_fact),
+        "other pictures": ("picture", None, retained_per_fact),
+        "general knowledge": ("general", None, retained_per_fact),
+    }
+    return [
+        _measure(model, processor, name, questions("measure", kinds=[kind], groups=groups, per_fact=per_fact))
+        for name, (kind, groups, per_fact) in asked.items()
+    ]
+
+
+def _measure(
+    model: PreTrainedModel | PeftModel, processor: ProcessorMixin, name: str, asked: Sequence[Question]
+) -> Measured:
+    with model.disable_adapter():
+        before = answers(model, processor, asked)
+    after = answers(model, processor, asked)
+
+    def share(flags: list[bool]) -> float:
+        return sum(flags) / len(flags)
+
+    return Measured(
+        name=name,
+        count=len(asked),
+        right_before=share([q.is_right(text) for q, text in zip(asked, before)]),
+        right_after=share([q.is_right(text) for q, text in zip(asked, after)]),
+        refused=share([text == REFUSAL for text in after]),
+        same_text=share([a == b for a, b in zip(before, after)]),
+        same_logits=share(_same_logits(model, processor, asked)),
+    )
+
+
+@torch.no_grad()
+def _same_logits(
+    model: PreTrainedModel | PeftModel, processor: ProcessorMixin, asked: Sequence[Question]
+) -> list[bool]:
+    examples = read_examples([question.example() for question in asked], "asked")
+    same: list[bool] = []
+    for start in range(0, len(examples), 64):
+        inputs = encode(processor, examples[start : start + 64], model.device)
+        with model.disable_adapter():
+            base = model(**inputs).logits
+        same += (model(**inputs).logits == base).flatten(1).all(dim=1).tolist()
+    return same
+
+
+def table(rows: Sequence[Measured]) -> str:
+    """The measurements as a Markdown table."""
+    lines = [
+        "| asked | questions | right before | right after | refused | same text | logits bit-identical |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in rows:
+        shares = (row.right_before, row.right_after, row.refused, row.same_text, row.same_logits)
+        lines.append(f"| {row.name} | {row.count} | " + " | ".join(f"{share:.1%}" for share in shares) + " |")
+    return "\n".join(lines)
