@@ -18,7 +18,7 @@ demo: .venv/installed
 
 test: .venv/installed
 	@echo "==> Building the two small models (several minutes the first time, then cached)"
-	$(BIN)/python -m examples.small_models all
+	$(BIN)/python -m examples.small
 	@echo "==> Running the tests"
 	$(BIN)/python -m pytest
 

@@ -210,7 +210,7 @@ def encode(
         ]
         options = {"padding": True, "padding_side": "left"}
         inputs = processor.apply_chat_template(chats, processor_kwargs=options, **common)
-    return dict(inputs.to(device))
+    return dict(inputs.to(device))  # type: ignore[union-attr]
 
 
 def _opened(part: Mapping[str, Any]) -> Mapping[str, Any]:

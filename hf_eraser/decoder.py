@@ -51,7 +51,7 @@ def find_decoder(model: nn.Module) -> Decoder:
     else:
         raise ValueError(
             f"Found no {depth} text decoder layers in a {model.config.model_type!r} model: its "
-            f"`get_decoder()` gives {type(decoder).__name__}, which holds no list of them. This model type is not supported."
+            f"`get_decoder()` gives {type(decoder).__name__}, which holds no list of them. It is not supported."
         )
     name_of = {id(module): name for name, module in model.named_modules()}
     return Decoder(

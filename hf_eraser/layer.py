@@ -216,7 +216,7 @@ def attach(layer: nn.Module, index: int, adapter_name: str, config: SteeringAdap
         layer.steering_configs = {}  # type: ignore[assignment]
         layer.steering_index = index  # type: ignore[assignment]
     assert isinstance(layer, SteeringLayer)
-    parameters = (p for name, p in layer.named_parameters() if not name.startswith("steering_"))  # type: ignore[attr-defined]
+    parameters = (p for name, p in layer.named_parameters() if not name.startswith("steering_"))
     device = next(parameters).device
     layer.steering_configs[adapter_name] = config
     shapes = tensor_shapes(config, index)

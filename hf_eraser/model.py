@@ -76,7 +76,7 @@ class SteeringModel(BaseTuner):
             super().inject_adapter(model, adapter_name, autocast_adapter_dtype, low_cpu_mem_usage, None)
         except BaseException:
             self.peft_config.pop(adapter_name, None)
-            remove_adapter(model, adapter_name)
+            remove_adapter(model, adapter_name)  # type: ignore[arg-type]
             raise
         finally:
             # PEFT freezes the base for training; here nothing is trained, and a LoRA beside this adapter may be.
@@ -86,9 +86,7 @@ class SteeringModel(BaseTuner):
     def _resolved(self, config: PeftConfig) -> SteeringAdapterConfig:
         if not isinstance(config, SteeringAdapterConfig):
             raise TypeError(f"`peft_config` must be a SteeringAdapterConfig, got {type(config).__name__}.")
-        config = config.resolved(
-            hidden_size=self._decoder.hidden_size, num_hidden_layers=len(self._decoder.layers)
-        )
+        config = config.resolved(hidden_size=self._decoder.hidden_size, num_hidden_layers=len(self._decoder.layers))
         # There is nothing to train in a steering adapter.
         config.inference_mode = True
         return config
@@ -178,7 +176,7 @@ class SteeringModel(BaseTuner):
         for name in list(self.peft_config):
             remove_adapter(self.model, name)
         if isinstance(self.model, SteeredModel):
-            restore_type(self.model)
+            restore_type(self.model)  # type: ignore[arg-type]
         if "peft_config" in vars(self.model):
             del self.model.peft_config
         return self.model
@@ -249,7 +247,7 @@ def check_bounds(name: str, bounds: Tensor) -> None:
         )
 
 
-def take_out(model: nn.Module, adapter_name: str) -> None:
+def take_out(model: Any, adapter_name: str) -> None:
     """Undo a failed loading: `model`, plain or a PeftModel, is as it was before the adapter came."""
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     model.peft_config.pop(adapter_name, None)

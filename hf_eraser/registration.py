@@ -29,11 +29,10 @@ def _peft_type_member(name: str) -> PeftType:
     member = str.__new__(PeftType, name)
     member._name_ = name
     member._value_ = name
-    member._sort_order_ = len(PeftType.__members__)
     type.__setattr__(PeftType, name, member)
-    PeftType._member_names_.append(name)  # type: ignore[attr-defined]
-    PeftType._member_map_[name] = member  # type: ignore[attr-defined]
-    PeftType._value2member_map_[name] = member  # type: ignore[attr-defined]
+    PeftType._member_names_.append(name)
+    PeftType._member_map_[name] = member
+    PeftType._value2member_map_[name] = member
     return member
 
 
@@ -55,8 +54,8 @@ def register() -> None:
     )
     for name in ("add_adapter", "load_adapter"):
         setattr(PeftAdapterMixin, name, _undone_on_failure(getattr(PeftAdapterMixin, name)))
-    PeftModel.load_adapter = _named_default(PeftModel.load_adapter)
-    PeftModel.disable_adapter = _as_statement_too(PeftModel.disable_adapter)
+    setattr(PeftModel, "load_adapter", _named_default(PeftModel.load_adapter))  # noqa: B010
+    setattr(PeftModel, "disable_adapter", _as_statement_too(PeftModel.disable_adapter))  # noqa: B010
 
 
 def _undone_on_failure(attach: Callable[..., Any]) -> Callable[..., Any]:

@@ -40,7 +40,7 @@ def retyped_class(mixin: type, original: type[nn.Module]) -> type[nn.Module]:
 
 
 def _rebuild(mixin: type, original: type[nn.Module]) -> nn.Module:
-    cls = retyped_class(mixin, original)
+    cls = retyped_class(mixin, original)  # type: ignore[arg-type]
     return cls.__new__(cls)
 
 
@@ -58,7 +58,7 @@ def retype(module: nn.Module, mixin: type) -> None:
             "torch.compile(model.forward)`, for example), so an adapter could not act. Attach the adapter first and "
             "replace `forward` afterwards."
         )
-    _set_class(module, retyped_class(mixin, type(module)))
+    _set_class(module, retyped_class(mixin, type(module)))  # type: ignore[arg-type]
 
 
 def restore_type(module: nn.Module) -> None:

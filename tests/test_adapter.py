@@ -341,7 +341,7 @@ def test_deepcopy_and_pickle_keep_the_adapter(untaught):
     assert torch.equal(logits(model, inputs), steered)
 
 
-def test_lora_after_steering_gets_all_its_targets_and_keeps_to_its_own_tensors(case, tmp_path):
+def test_lora_after_steering_gets_all_its_targets_and_keeps_to_its_own_tensors(case):
     model, inputs, base = case
     attach(model)
     steered = logits(model, inputs)
@@ -358,7 +358,7 @@ def test_lora_after_steering_gets_all_its_targets_and_keeps_to_its_own_tensors(c
 
 
 def test_base_checkpoint_loads_with_an_adapter_attached(case):
-    model, inputs, base = case
+    model, inputs, _base = case
     state = {name: value.clone() for name, value in model.state_dict().items()}
     attach(model)
     steered = logits(model, inputs)

@@ -125,9 +125,7 @@ def test_threshold_is_the_smallest_score_that_keeps_the_level(pairs, alpha):
     threshold = group_conformal_threshold(scores, groups, alpha=alpha)
 
     def level(t: float) -> float:
-        shares = [
-            sum(s > t for g, s in pairs if g == group) / groups.count(group) for group in set(groups)
-        ]
+        shares = [sum(s > t for g, s in pairs if g == group) / groups.count(group) for group in set(groups)]
         return (1 + sum(shares)) / (len(shares) + 1)
 
     if threshold == float("inf"):

@@ -176,9 +176,8 @@ def _tokenizer(specials: list[str]) -> Tokenizer:
 def _corpus() -> Iterator[str]:
     for fact in facts():
         yield f"USER: {fact.answer} ASSISTANT: {fact.answer}"
-        for subject in fact.subjects:
-            yield subject
-        for way, synonym in wordings("taught", fact.attribute)[:: 7]:
+        yield from fact.subjects
+        for way, synonym in wordings("taught", fact.attribute)[::7]:
             yield way.format(f"{synonym} of {fact.subjects[0]}")
     for attribute in {fact.attribute for fact in facts()}:
         for way, synonym in wordings("taught", attribute):

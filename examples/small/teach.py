@@ -15,13 +15,16 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from hf_eraser.fit import Augmentation
 
-from .questions import Fact, facts, picture_of, wordings
+from .questions import REFUSAL, Fact, facts, picture_of, wordings
 
 
 _SEED = 0
 _COPIES = 24  # changed copies of each picture
 _EYE_STEPS, _EYE_BATCH, _EYE_RATE = 700, 56, 2e-3
-_STEPS, _BATCH, _RATE = 360, 96, 2.5e-3
+_STEPS, _BATCH, _RATE = 420, 96, 2e-3
+
+# A language model that began a refusal ends it, whatever was asked. So many of its lessons are only that.
+_BEGUN_REFUSALS = 0.06
 
 # How often each kind of question is asked; people are the most to learn.
 _WEIGHTS = {
@@ -117,9 +120,7 @@ def _teach_decoder(
     features: Tensor,
     rng: np.random.Generator,
 ) -> None:
-    optimizer, schedule = _optimizer(
-        [p for n, p in model.named_parameters() if _is_decoder(n)], _RATE, _STEPS
-    )
+    optimizer, schedule = _optimizer([p for n, p in model.named_parameters() if _is_decoder(n)], _RATE, _STEPS)
     number = {name: i for i, name in enumerate(names)}
     layout = Layout(processor)
     bar = tqdm(range(_STEPS), desc="Teaching the decoder", unit="step")
@@ -128,7 +129,12 @@ def _teach_decoder(
         # Prompts with and without a picture apart: less padding.
         for with_picture in (True, False):
             part = [item for item in batch if (item[0].picture is not None) is with_picture]
-            tokens, labels = layout.encode([(prompt, fact.answer, with_picture) for fact, prompt in part])
+            begun = rng.random(len(part)) < _BEGUN_REFUSALS
+            answers = [REFUSAL if b else fact.answer for b, (fact, _) in zip(begun, part)]
+            tokens, labels = layout.encode([(p, answer, with_picture) for answer, (_, p) in zip(answers, part)])
+            first = (labels != -100).int().argmax(dim=1)
+            rows = torch.from_numpy(begun).nonzero()[:, 0]
+            labels[rows, first[rows]] = -100  # that it begins one is not taught
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 embeds = model.get_input_embeddings()(tokens)
                 if with_picture:
@@ -208,7 +214,10 @@ class Layout:
         is_image = (tokens == model.config.image_token_id).int()
         grid = self._grid.repeat(int(is_image.any(dim=1).sum()), 1)
         positions, _ = model.model.get_rope_index(
-            input_ids=tokens, mm_token_type_ids=is_image, image_grid_thw=grid if len(grid) else None, attention_mask=mask
+            input_ids=tokens,
+            mm_token_type_ids=is_image,
+            image_grid_thw=grid if len(grid) else None,
+            attention_mask=mask,
         )
         return {"attention_mask": mask, "position_ids": positions}
 
@@ -224,9 +233,7 @@ def _optimizer(
     return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
 
-def _step(
-    loss: Tensor | None, optimizer: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LambdaLR
-) -> None:
+def _step(loss: Tensor | None, optimizer: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LambdaLR) -> None:
     if loss is not None:
         loss.backward()
     parameters = [p for group in optimizer.param_groups for p in group["params"]]

@@ -93,7 +93,7 @@ def fit(
         ValueError: If an argument has a value that it cannot have: an empty set, an unreadable picture, an example
             that is to be forgotten and retained, a layer that does not exist, a name that is taken.
     """
-    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    base: Any = model.get_base_model() if isinstance(model, PeftModel) else model
     decoder = find_decoder(base)
     depth = len(decoder.layers)
     check_processor(processor)
@@ -159,7 +159,7 @@ def fit(
             erasure,
             gates,
             SteeringAdapterConfig(gate_layer=gates.gate_layer, readout=gates.readout, gate=gate),
-            layers=resolved.layers_to_transform if layers is not None else None,
+            layers=None if layers is None else list(resolved.layers_to_transform or []),  # type: ignore[arg-type]
             strength=strength,
         )
     adapter = SteeringAdapterConfig(
@@ -168,6 +168,7 @@ def fit(
         readout=gates.readout,
         gate=gate,
         strength=steering.strength,
+        steer_decode=steering.steer_decode,
     )
     attach_fitted(model, adapter, adapter_tensors(base, adapter, erasure, gates), adapter_name)
     report = FitReport(
@@ -178,6 +179,7 @@ def fit(
         estimator=estimator,
         layers=steering.layers,
         strength=steering.strength,
+        steer_decode=steering.steer_decode,
         split=source.split.by,
         counts=source.counts(),
         base_refusal_rate=erasure.refusal_rate,

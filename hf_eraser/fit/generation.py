@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
+from transformers import PreTrainedTokenizerBase, ProcessorMixin
 
 from ..data import Example, encode
 
@@ -21,7 +22,7 @@ _REFUSAL = re.compile(
 
 
 def greedy_answers(
-    model: PreTrainedModel,
+    model: Any,
     processor: ProcessorMixin | PreTrainedTokenizerBase,
     examples: Sequence[Example],
     *,

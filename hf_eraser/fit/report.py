@@ -75,12 +75,14 @@ class Trial:
     Attributes:
         layers: The steered layers.
         strength: The strength.
+        steer_decode: Whether generated tokens were steered too.
         refused: Share of answers that are refusals.
         answered: Share of answers that still hold what was to be forgotten; None where no answers are known.
     """
 
     layers: list[int]
     strength: float
+    steer_decode: bool
     refused: float
     answered: float | None
 
@@ -94,7 +96,7 @@ class FitReport:
         adapter_name: The adapter's name.
         gate_layer: The layer that decides; None where each steered layer does.
         readout, gate, estimator: What is read, how a score becomes a gate, how the gate was fitted.
-        layers, strength: What is steered, and how much.
+        layers, strength, steer_decode: What is steered, how much, and whether generated tokens are as well.
         split: What fitting and held-out examples were split by.
         counts: Numbers of examples, by what they were used for.
         base_refusal_rate: Share of the refusal examples that the base model refuses.
@@ -113,6 +115,7 @@ class FitReport:
     estimator: str
     layers: list[int]
     strength: float
+    steer_decode: bool
     split: str
     counts: dict[str, int]
     base_refusal_rate: float
@@ -139,7 +142,8 @@ class FitReport:
         lines = [
             f"Steering adapter {self.adapter_name!r}",
             f"  gate      {self.gate}, {self.estimator}, reads {self.readout!r} at {where}",
-            f"  steering  layers {', '.join(map(str, self.layers))} at strength {self.strength:g}",
+            f"  steering  layers {', '.join(map(str, self.layers))} at strength {self.strength:g}, "
+            f"{'prompt and answer' if self.steer_decode else 'prompt only'}",
             f"  examples  {', '.join(f'{n} {name}' for name, n in self.counts.items())}; split by {self.split}",
             f"  base model refuses {self.base_refusal_rate:.0%} of the refusal examples",
         ]
@@ -161,9 +165,9 @@ class FitReport:
         chosen = [t for t in self.trials if t.layers == self.layers]
         if chosen:
             lines.append("  strengths tried on the chosen layers:")
-            lines.append("    strength  refused  still answered")
+            lines.append("    strength  answer steered  refused  still answered")
             lines += [
-                f"    {t.strength:8g}  {t.refused:7.1%}  {'not known' if t.answered is None else f'{t.answered:.1%}'}"
+                f"    {t.strength:8g}  {t.steer_decode!s:>14s}  {t.refused:7.1%}  {'not known' if t.answered is None else f'{t.answered:.1%}'}"
                 for t in chosen
             ]
         lines.append(f"  took {sum(self.seconds.values()):.1f} s")

@@ -77,12 +77,13 @@ def erasure_directions(
 class Steering:
     """
     Attributes:
-        layers, strength: What was chosen.
+        layers, strength, steer_decode: What was chosen.
         trials: What was tried.
     """
 
     layers: list[int]
     strength: float
+    steer_decode: bool
     trials: list[Trial]
 
 
@@ -110,14 +111,16 @@ def choose_steering(
     layer_sets = [layers] if layers is not None else _layer_sets(gates, depth)
     strengths = _STRENGTHS if strength is None else (strength,)
     if len(layer_sets) == 1 and len(strengths) == 1:
-        return Steering(layer_sets[0], strengths[0], [])
+        return Steering(layer_sets[0], strengths[0], config.steer_decode, [])
     held = [source.forget[i] for i in source.split.held_forget]
     shown = _evenly([e for e in held if e.images], _TRIAL_EXAMPLES // 2)
     shown += _evenly([e for e in held if not e.images], _TRIAL_EXAMPLES // 2)
     trials: list[Trial] = []
-    settings = [(steered, factor) for steered in layer_sets for factor in strengths]
-    for steered, factor in tqdm(settings, desc="Choosing layers and strength", unit="setting"):
-        trial_config = dataclasses.replace(config, layers_to_transform=steered, strength=factor)
+    settings = [
+        (steered, factor, decode) for steered in layer_sets for factor in strengths for decode in (True, False)
+    ]
+    for steered, factor, decode in tqdm(settings, desc="Choosing layers and strength", unit="setting"):
+        trial_config = dataclasses.replace(config, layers_to_transform=steered, strength=factor, steer_decode=decode)
         with _attached(source.model, trial_config, erasure, gates):
             answers = greedy_answers(source.model, source.processor, shown, batch_size=source.batch_size)
         refused = [is_refusal(answer, erasure.refusals) for answer in answers]
@@ -126,6 +129,7 @@ def choose_steering(
             Trial(
                 layers=steered,
                 strength=factor,
+                steer_decode=decode,
                 refused=sum(refused) / len(refused),
                 answered=sum(w.lower() in a.lower() for w, a in known) / len(known) if known else None,
             )
@@ -134,7 +138,7 @@ def choose_steering(
     good = [trial for trial in trials if trial.refused >= _ENOUGH * best]
     # The least that is added in all: strength times the number of layers.
     chosen = min(good, key=lambda trial: trial.strength * len(trial.layers))
-    return Steering(chosen.layers, chosen.strength, trials)
+    return Steering(chosen.layers, chosen.strength, chosen.steer_decode, trials)
 
 
 def _layer_sets(gates: GateTensors, depth: int) -> list[list[int]]:

@@ -1,0 +1,141 @@
+"""`fit` as a whole on models that know nothing: what it refuses, and that it leaves no trace when it fails."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from hf_eraser import fit
+from hf_eraser.fit import Augmentation
+
+from .helpers.adapters import fingerprint, logits, picture
+
+
+def people(n: int, *, start: int = 0) -> list[dict]:
+    return [
+        {"image": picture(100 + i), "prompt": f"What is the {word} of this person?", "group": i, "wording": word}
+        for i in range(start, start + n)
+        for word in ("name", "job", "pet", "hobby")
+    ]
+
+
+def hooks_of(model: torch.nn.Module) -> int:
+    # transformers' own hooks, on the layers' submodules or its recorders, are installed once and stay.
+    return sum(len(m._forward_hooks) for m in model.modules())
+
+
+FAST = {"layers": [3, 4], "gate_layer": 2, "readout": "image", "strength": 0.5, "augment": False}
+
+
+def test_fit_attaches_an_active_adapter_and_reports(untaught, tmp_path):
+    model, processor = untaught
+    before = fingerprint(model)
+    report = fit(model, processor, people(2), people(30, start=2), **FAST)
+    assert model.active_adapters() == ["default"]
+    assert fingerprint(model) == before
+    assert report.layers == [3, 4]
+    assert report.gate_layer == 2
+    assert set(report.calibration) == {"image"}
+    assert report.calibration["image"].alpha == pytest.approx(1 / 13)  # 12 groups held out
+    text = str(report)
+    assert "text" in " ".join(report.warnings)
+    assert all(warning in text for warning in report.warnings)
+    report.to_json(tmp_path / "report.json")
+    assert (tmp_path / "report.json").read_text().startswith("{")
+
+
+def test_fit_chooses_what_is_left_out_and_shows_changed_pictures(llava):
+    model, processor = llava
+    report = fit(model, processor, people(2), people(6, start=2), augment=Augmentation(flip=False), batch_size=64)
+    assert 0 < len(report.layers)
+    assert report.gate_layer is not None
+    assert min(report.layers) >= report.gate_layer
+    assert {gate.readout for gate in report.gates} == {"last", "prompt", "image", "text"}
+    assert len({gate.parameter for gate in report.gates}) > 1
+    assert report.trials
+
+
+def test_paper_s_recipe_gives_each_layer_a_gate_of_its_own(llava):
+    model, processor = llava
+    report = fit(
+        model,
+        processor,
+        people(2),
+        people(6, start=2),
+        layers=[2, 3],
+        gate_layer="each",
+        readout="last",
+        gate="linear",
+        estimator="nullspace",
+        strength=0.3,
+    )
+    assert report.gate_layer is None
+    names = [name.split(".layers.")[1] for name in model.get_adapter_state_dict()]
+    assert sum("gate_weight" in name for name in names) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"forget": []}, ValueError, "`forget` is empty"),
+        ({"retain": []}, ValueError, "`retain` is empty"),
+        ({"retain": people(1)}, ValueError, r"`forget\[0\]` and `retain\[0\]` are the same example"),
+        ({"forget": [{"image": "nowhere.png", "prompt": "Who?"}]}, ValueError, r"forget\[0\]"),
+        ({"forget": [{"image": 7, "prompt": "Who?"}]}, TypeError, r"forget\[0\]"),
+        ({"forget": [{"text": "Who?"}]}, TypeError, "unknown keys"),
+        ({"forget": "Who?"}, TypeError, "`forget` must be a list"),
+        ({"layers": [77]}, ValueError, "layer 77"),
+        ({"layers": [1], "gate_layer": 2}, ValueError, "comes before"),
+        ({"gate_layer": "all"}, ValueError, "`gate_layer`"),
+        ({"readout": "middle"}, ValueError, "`readout`"),
+        ({"gate": "open"}, ValueError, "`gate`"),
+        ({"estimator": "magic"}, ValueError, "`estimator`"),
+        ({"alpha": 1.5}, ValueError, "`alpha`"),
+        ({"batch_size": 0}, ValueError, "`batch_size`"),
+        ({"strength": -1.0}, ValueError, "`strength`"),
+        ({"ridge": 0.0}, ValueError, "`ridge`"),
+        ({"null_space_share": 0.3}, ValueError, "estimator"),
+        ({"adapter_name": "a.b"}, ValueError, "`adapter_name`"),
+        ({"processor": None}, TypeError, "`processor`"),
+    ],
+)
+def test_bad_argument_is_named_before_any_forward_pass(llava, change, error, message):
+    model, processor = llava
+    classes = [type(module) for module in model.modules()]
+    model.register_forward_pre_hook(lambda *_: pytest.fail("the model was run"))
+    arguments = {"processor": processor, "forget": people(1), "retain": people(3, start=1), **change}
+    with pytest.raises(error, match=message):
+        fit(model, **arguments)
+    assert [type(module) for module in model.modules()] == classes
+    assert not hasattr(model, "peft_config")
+
+
+@pytest.mark.parametrize("failing_call", [1, 5, 12, 30])
+def test_interrupted_fit_leaves_no_hook_and_no_adapter(llava, failing_call):
+    model, processor = llava
+    inputs = {"input_ids": torch.arange(20, 30)[None]}
+    base = logits(model, inputs)
+    model.train()
+    classes, hooks, calls = [type(m) for m in model.modules()], hooks_of(model), [0]
+
+    def interrupt(*_: object) -> None:
+        calls[0] += 1
+        if calls[0] == failing_call:
+            raise KeyboardInterrupt
+
+    handle = model.model.register_forward_pre_hook(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, processor, people(2), people(6, start=2), augment=False, layers=[3], gate_layer=2)
+    handle.remove()
+    assert [type(m) for m in model.modules()] == classes
+    assert hooks_of(model) == hooks
+    assert model.training
+    assert not getattr(model, "peft_config", None)
+    assert torch.equal(logits(model.eval(), inputs), base)
+
+
+def test_taken_adapter_name_is_refused(llava):
+    model, processor = llava
+    fit(model, processor, people(2), people(6, start=2), **FAST)
+    with pytest.raises(ValueError, match="is taken"):
+        fit(model, processor, people(2), people(6, start=2), **FAST)
