@@ -1,5 +1,5 @@
 # Each target works as the first command in a fresh clone: it sets up what it needs in .venv and says what it does.
-.PHONY: demo test quality style clean
+.PHONY: test quality style clean
 .DEFAULT_GOAL := test
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -12,13 +12,7 @@ SOURCES := hf_eraser examples tests
 	$(BIN)/python -m pip install --quiet --constraint tests/constraints.txt --editable ".[test,quality]"
 	@touch $@
 
-demo: .venv/installed
-	@echo "==> Running the demo: fit, forget, save, load, switch off"
-	$(BIN)/python -m examples.demo
-
 test: .venv/installed
-	@echo "==> Building the two small models (several minutes the first time, then cached)"
-	$(BIN)/python -m examples.small
 	@echo "==> Running the tests"
 	$(BIN)/python -m pytest
 

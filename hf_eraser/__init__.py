@@ -19,7 +19,7 @@ register()
 def __getattr__(name: str) -> object:
     # Whoever only loads an adapter does not pay for importing what fits one.
     if name == "fit":
-        from .fit import fit
+        from .fitting import fit
 
         return fit
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -36,7 +36,7 @@ def retyped_class(mixin: type, original: type[nn.Module]) -> type[nn.Module]:
         "__doc__": original.__doc__,
         "original_class": original,
     }
-    return type(original)(original.__name__, (mixin, original), members)
+    return type(original)(original.__name__, (mixin, original), members)  # type: ignore[misc]
 
 
 def _rebuild(mixin: type, original: type[nn.Module]) -> nn.Module:

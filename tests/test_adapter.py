@@ -186,7 +186,7 @@ plain = Auto.from_pretrained(folder + "/base").eval()
 plain.load_adapter(folder + "/adapter")
 wrapped = PeftModel.from_pretrained(Auto.from_pretrained(folder + "/base").eval(), folder + "/adapter")
 direct = Auto.from_pretrained(folder + "/adapter").eval()
-assert "hf_eraser.fit" not in sys.modules and "hf_eraser.data" not in sys.modules
+assert "hf_eraser.fitting" not in sys.modules and "hf_eraser.data" not in sys.modules
 with torch.no_grad():
     print([torch.equal(model(**inputs).logits, expected) for model in (plain, wrapped, direct)])
 """

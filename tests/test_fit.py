@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hf_eraser import fit
-from hf_eraser.fit import Augmentation
+from hf_eraser.fitting import Augmentation
 
 from .helpers.adapters import fingerprint, logits, picture
 
@@ -19,9 +19,10 @@ def people(n: int, *, start: int = 0) -> list[dict]:
     ]
 
 
-def hooks_of(model: torch.nn.Module) -> int:
-    # transformers' own hooks, on the layers' submodules or its recorders, are installed once and stay.
-    return sum(len(m._forward_hooks) for m in model.modules())
+def hooks_of(model: torch.nn.Module) -> list[object]:
+    """The forward hooks that are hf_eraser's; transformers' recorders install their own once and leave them."""
+    hooks = [hook for module in model.modules() for hook in module._forward_hooks.values()]
+    return [hook for hook in hooks if hook.__module__.startswith("hf_eraser")]
 
 
 FAST = {"layers": [3, 4], "gate_layer": 2, "readout": "image", "strength": 0.5, "augment": False}
@@ -116,7 +117,7 @@ def test_interrupted_fit_leaves_no_hook_and_no_adapter(llava, failing_call):
     inputs = {"input_ids": torch.arange(20, 30)[None]}
     base = logits(model, inputs)
     model.train()
-    classes, hooks, calls = [type(m) for m in model.modules()], hooks_of(model), [0]
+    classes, calls = [type(m) for m in model.modules()], [0]
 
     def interrupt(*_: object) -> None:
         calls[0] += 1
@@ -128,7 +129,7 @@ def test_interrupted_fit_leaves_no_hook_and_no_adapter(llava, failing_call):
         fit(model, processor, people(2), people(6, start=2), augment=False, layers=[3], gate_layer=2)
     handle.remove()
     assert [type(m) for m in model.modules()] == classes
-    assert hooks_of(model) == hooks
+    assert hooks_of(model) == []
     assert model.training
     assert not getattr(model, "peft_config", None)
     assert torch.equal(logits(model.eval(), inputs), base)

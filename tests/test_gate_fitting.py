@@ -7,11 +7,11 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from hf_eraser.fit.calibration import auc, calibrate, group_conformal_threshold, supported_alpha
-from hf_eraser.fit.direction import difference_of_means
-from hf_eraser.fit.moments import Moments
-from hf_eraser.fit.nullspace import leak, null_space, nullspace_gate
-from hf_eraser.fit.ridge import ridge_gates
+from hf_eraser.fitting.calibration import auc, calibrate, group_conformal_threshold, supported_alpha
+from hf_eraser.fitting.direction import difference_of_means
+from hf_eraser.fitting.moments import Moments
+from hf_eraser.fitting.nullspace import leak, null_space, nullspace_gate
+from hf_eraser.fitting.ridge import ridge_gates
 
 
 shapes = st.tuples(st.integers(1, 12), st.integers(2, 24), st.integers(1, 40), st.integers(0, 10_000))

@@ -11,7 +11,7 @@ from peft import PeftModel
 from transformers import PreTrainedModel, ProcessorMixin
 
 from hf_eraser.data import encode, read_examples
-from hf_eraser.fit import FitReport, fit
+from hf_eraser.fitting import FitReport, fit
 
 from .load import answers
 from .people import PEOPLE

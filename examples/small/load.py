@@ -16,8 +16,8 @@ from filelock import FileLock
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel, ProcessorMixin
 
 from hf_eraser.data import read_examples
-from hf_eraser.fit import augment
-from hf_eraser.fit.generation import greedy_answers
+from hf_eraser.fitting import augment
+from hf_eraser.fitting.generation import greedy_answers
 
 from .models import BUILDERS
 from .questions import Question

@@ -13,7 +13,7 @@ from huggingface_hub.utils import tqdm
 from torch import Tensor, nn
 from transformers import PreTrainedModel, ProcessorMixin
 
-from hf_eraser.fit import Augmentation
+from hf_eraser.fitting import Augmentation
 
 from .questions import REFUSAL, Fact, facts, picture_of, wordings
 

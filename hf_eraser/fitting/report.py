@@ -166,10 +166,9 @@ class FitReport:
         if chosen:
             lines.append("  strengths tried on the chosen layers:")
             lines.append("    strength  answer steered  refused  still answered")
-            lines += [
-                f"    {t.strength:8g}  {t.steer_decode!s:>14s}  {t.refused:7.1%}  {'not known' if t.answered is None else f'{t.answered:.1%}'}"
-                for t in chosen
-            ]
+            for t in chosen:
+                answered = "not known" if t.answered is None else f"{t.answered:.1%}"
+                lines.append(f"    {t.strength:8g}  {t.steer_decode!s:>14s}  {t.refused:7.1%}  {answered}")
         lines.append(f"  took {sum(self.seconds.values()):.1f} s")
         lines += [f"  WARNING: {warning}" for warning in self.warnings]
         return "\n".join(lines)
