@@ -1,4 +1,4 @@
-"""Models for the tests: untaught ones for what adapters do to a model, taught ones for what is forgotten."""
+"""Untaught models, for what adapters do to a model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 import torch
 from transformers import PreTrainedModel, ProcessorMixin
 
-from examples.small.load import load_small_model
 from examples.small.models import BUILDERS
 
 
@@ -40,18 +39,6 @@ def untaught(request: pytest.FixtureRequest) -> ModelAndProcessor:
 def llava() -> ModelAndProcessor:
     """The LLaVA of `untaught`, where the kind of model makes no difference."""
     model, processor = _built("llava")
-    return copy.deepcopy(model), processor
-
-
-@functools.cache
-def _taught(name: str) -> ModelAndProcessor:
-    return load_small_model(name)
-
-
-@pytest.fixture(params=sorted(BUILDERS))
-def taught(request: pytest.FixtureRequest) -> ModelAndProcessor:
-    """A taught model of each kind, and its processor; a copy for each test."""
-    model, processor = _taught(request.param)
     return copy.deepcopy(model), processor
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..config import GateMode, Readout
 from ..gate import TEXT_ONLY, WITH_IMAGE
-from .calibration import Bounds, calibrate
+from .calibration import Bounds, calibrate, supported_alpha
 from .candidates import (
     Estimator,
     Judged,
@@ -173,7 +173,7 @@ def gate_tensors(chosen: Chosen, *, gate: GateMode, hidden_size: int) -> GateTen
                 Calibration(
                     n_groups=judged.n_groups,
                     alpha=judged.alpha,
-                    supported_alpha=1 / (judged.n_groups + 1),
+                    supported_alpha=supported_alpha(judged.n_groups),
                     low=limits.low,
                     high=limits.high,
                     forget_rate=float((forget * scale > limits.low).double().mean()),
