@@ -32,6 +32,9 @@ class SteeringAdapterConfig(PeftConfig):
             What the gate reads of the residual stream: `"last"`, the last prompt token (the paper); `"prompt"`, the
             mean over all prompt tokens; `"image"`, the mean over the image's tokens; `"text"`, the mean over the
             prompt's other tokens. In a prompt without an image, `"image"` and `"text"` mean `"prompt"`.
+        text_readout (`str`, *optional*):
+            What the gate reads instead in a prompt without an image, which has a gate vector of its own. The default,
+            `None`, means `readout`.
         gate (`str`, defaults to `"calibrated"`):
             How a score becomes a gate: `"calibrated"`, exactly 0 up to a lower bound, 1 from an upper bound on and a
             straight line between; `"linear"`, the score itself where it is positive (the paper, clamped at 0 since a
@@ -68,6 +71,9 @@ class SteeringAdapterConfig(PeftConfig):
     readout: Readout = field(
         default="prompt", metadata={"help": "What the gate reads: 'last', 'prompt', 'image' or 'text'."}
     )
+    text_readout: Readout | None = field(
+        default=None, metadata={"help": "What the gate reads in a prompt without an image; None means `readout`."}
+    )
     gate: GateMode = field(
         default="calibrated", metadata={"help": "How a score becomes a gate: 'calibrated', 'linear' or 'always'."}
     )
@@ -88,6 +94,8 @@ class SteeringAdapterConfig(PeftConfig):
         self._check_layers()
         if self.readout not in READOUTS:
             raise ValueError(f"`readout` must be one of {READOUTS}, got {self.readout!r}.")
+        if self.text_readout not in (None, *READOUTS):
+            raise ValueError(f"`text_readout` must be None or one of {READOUTS}, got {self.text_readout!r}.")
         if self.gate not in GATE_MODES:
             raise ValueError(f"`gate` must be one of {GATE_MODES}, got {self.gate!r}.")
         if not isinstance(self.strength, (int, float)) or not math.isfinite(self.strength) or self.strength < 0:

@@ -75,8 +75,16 @@ class ReadoutSums:
         """Whether each prompt holds an image, (batch,), bool."""
         return self.n_image[:, 0] > 0
 
-    def read(self, readout: Readout) -> Tensor:
-        """The readout's vector of each prompt, (batch, d), float32; zeros for an empty prompt."""
+    def read(self, readout: Readout, text_readout: Readout | None = None) -> Tensor:
+        """
+        The readout's vector of each prompt, (batch, d), float32; zeros for an empty prompt.
+
+        Args:
+            readout: What is read.
+            text_readout: What is read of a prompt without an image; the default is `readout`.
+        """
+        if text_readout not in (None, readout):
+            return torch.where(self.n_image > 0, self.read(readout), self.read(text_readout))
         mean_prompt = self.prompt / self.n_prompt.clamp(min=1)
         if readout == "last":
             return self.last

@@ -145,13 +145,12 @@ class SteeringLayer:
         decision.sums[index] = sums
         if not decision.complete:
             return
-        for group in self._folded(
-            [(self.steering_configs[n].readout, self.steering_configs[n].gate) for n in names], names
-        ):
+        configs = [self.steering_configs[name] for name in names]
+        for group in self._folded([(c.readout, c.text_readout, c.gate) for c in configs], names):
             config = self.steering_configs[group[0]]
             weight = self.steering_gate_weight.folded(group, sums.prompt.device)
             bounds = self.steering_gate_bounds.folded(group, sums.prompt.device)
-            scores = gate_scores(sums.read(config.readout), sums.has_image, weight)
+            scores = gate_scores(sums.read(config.readout, config.text_readout), sums.has_image, weight)
             gates = gate_values(scores, sums.has_image, bounds, config.gate)
             # A sequence of which nothing was read is not steered.
             gates = torch.where(sums.n_prompt > 0, gates, 0.0)

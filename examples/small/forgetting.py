@@ -41,8 +41,14 @@ def fit_forgetting(
         options: Further arguments of `hf_eraser.fit`.
     """
     others = sorted({q.group for q in questions("fit", per_fact=1)} - set(names))
-    forget = questions("fit", kinds=_ABOUT_PEOPLE, groups=names, per_fact=6)
-    retain = questions("fit", kinds=(*_ABOUT_PEOPLE, "picture", "general"), groups=others, per_fact=2)
+    forget = [
+        *questions("fit", kinds=["person_image"], groups=names, per_fact=6),
+        *questions("fit", kinds=["person_text"], groups=names, per_fact=12),
+    ]
+    retain = [
+        *questions("fit", kinds=["person_image", "picture"], groups=others, per_fact=2),
+        *questions("fit", kinds=["person_text", "general"], groups=others, per_fact=8),
+    ]
     # The models refuse private questions: that is how they show what a refusal is.
     refusal = questions("fit", kinds=_PRIVATE, groups=names, per_fact=2)
     return fit(

@@ -82,7 +82,7 @@ class Question:
     Attributes:
         kind: One of `KINDS`.
         group: Whom or what it is about.
-        wording: The wording, shared by all subjects that are asked in it.
+        wording: The way of asking, shared by all subjects and attributes; `fit` holds out some.
         prompt, answer: Question and answer.
         image: The picture, if there is one.
     """
@@ -174,8 +174,7 @@ def picture_of(picture: tuple[str, ...]) -> Image.Image:
 def ask(fact: Fact, way: str, synonym: str, subject: int, image: Image.Image | None) -> Question:
     """The question about `fact` in one wording."""
     prompt = way.format(f"{synonym} of {fact.subjects[subject]}")
-    wording = f"{way}|{synonym}|{subject}"
-    return Question(fact.kind, fact.group, wording, prompt[0].upper() + prompt[1:], fact.answer, image)
+    return Question(fact.kind, fact.group, way, prompt[0].upper() + prompt[1:], fact.answer, image)
 
 
 def questions(

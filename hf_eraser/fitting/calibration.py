@@ -104,8 +104,8 @@ def calibrate(forget: Tensor, threshold: float) -> Bounds:
     gap = weakest - threshold
     if gap > 0:
         return Bounds(threshold + gap / 3, threshold + 2 * gap / 3)
-    # The two overlap: whatever is above the threshold is steered, in full from the median forget score on.
-    high = float(torch.quantile(forget.to(torch.float64), 0.5))
+    # The two overlap: whatever is above the threshold is steered, in full from the lower quartile of forget scores on.
+    high = float(torch.quantile(forget.to(torch.float64), 0.25))
     if high <= threshold:
         high = threshold + max(abs(threshold) * 1e-3, 1e-6)
     return Bounds(threshold, high)

@@ -1,4 +1,4 @@
-"""Every gate that could be: solved from one pass over the fitting examples, judged in one over the held-out ones."""
+"""Every gate that could be: solved from one pass over the examples, fold by fold, and judged in a second one."""
 
 from __future__ import annotations
 
@@ -16,15 +16,19 @@ from .moments import Moments
 from .nullspace import leak, null_space, nullspace_gate
 from .report import GateResult, Modality
 from .ridge import ridge_gates
+from .split import FOLDS, Role
 
 
 Estimator = Literal["ridge", "nullspace"]
 
-RIDGES = (0.003, 0.01, 0.03, 0.1, 0.3)
+RIDGES = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 SHARES = (0.3, 0.6, 0.9)
 
 # The gate's ridge in the null space, relative to the mean squared norm of the projected forget readouts.
 _RELATIVE_GAMMA = 1e-3
+
+# Beside the folds, the fit on all examples: the one that is delivered.
+ALL = FOLDS
 
 
 @dataclass(frozen=True)
@@ -36,36 +40,70 @@ class Place:
     modality: Modality
 
 
-@dataclass
 class Readings:
     """
     What the first pass leaves of one place: the forget readouts, and no more than moments of the retained ones.
 
-    Attributes:
-        forget: The forget readouts, a batch a tensor.
-        retain: The retained readouts' moments.
+    Args:
+        dim: d, the readouts' width.
     """
 
-    retain: Moments
-    forget: list[Tensor] = field(default_factory=list)
+    def __init__(self, dim: int) -> None:
+        self.retain = [Moments(dim) for _ in range(FOLDS + 1)]
+        self._forget: list[Tensor] = []
+        self._roles: list[Role] = []
+
+    def add_forget(self, rows: Tensor, roles: Sequence[Role]) -> None:
+        """Add forget readouts, (n, d)."""
+        self._forget.append(rows.to("cpu", torch.float32))
+        self._roles += roles
+
+    def add_retain(self, rows: Tensor, roles: Sequence[Role]) -> None:
+        """Add retained readouts, (n, d)."""
+        self.retain[ALL].add(rows)
+        for fold in range(FOLDS):
+            fitting = [row for row, role in enumerate(roles) if fold in role.fits]
+            if fitting:
+                self.retain[fold].add(rows[fitting])
+
+    def forget(self, fold: int) -> Tensor:
+        """The forget readouts that fit a fold, (n, d), float64."""
+        fitting = [row for row, role in enumerate(self._roles) if fold == ALL or fold in role.fits]
+        return torch.cat(self._forget)[fitting].to(torch.float64)
+
+
+@dataclass(frozen=True)
+class Solution:
+    """
+    A gate vector: the score is `weight . r - offset`, 0 on an average retained readout that fitted it and 1 on an
+    average forget one, so that scores of gates fitted on different examples can be compared.
+
+    Attributes:
+        weight: w, (d,), float64.
+        offset: The score's offset; always 0 for gates whose score is not compared with bounds.
+        leak: As in `GateResult`.
+    """
+
+    weight: Tensor
+    offset: float
+    leak: float | None
 
 
 @dataclass
 class Candidate:
     """
-    One solved gate vector and its held-out scores.
+    One way to fit a gate: its place and ridge or share, solved for each fold, and the scores of what judges the folds.
 
     Attributes:
         place: Where it reads.
         parameter: The ridge, or the share of directions that the null space takes.
-        weight: w, (d,), float64.
-        leak: As in `GateResult`.
+        solutions: The gate of each fold that has examples to fit it.
+        forget_scores, retain_scores: Scores by the gate of the fold that an example judges.
     """
 
     place: Place
     parameter: float
-    weight: Tensor
-    leak: float | None = None
+    solutions: dict[int, Solution]
     forget_scores: list[float] = field(default_factory=list)
     retain_scores: list[float] = field(default_factory=list)
 
@@ -90,56 +128,80 @@ def rows_at(batch: Captured, place: Place) -> tuple[list[int], Tensor]:
     return [batch.indices[row] for row in rows], batch.sums[place.layer].read(place.readout)[rows]
 
 
-def collect(readings: dict[Place, Readings], batches: Iterable[Captured], *, forget: bool) -> None:
-    """Add batches of one class to what is known at each place."""
+def collect(
+    readings: dict[Place, Readings], batches: Iterable[Captured], roles: Sequence[Role], *, forget: bool
+) -> None:
+    """Add batches of one class, whose examples have these roles, to what is known at each place."""
     for batch in batches:
         for place, known in readings.items():
             indices, rows = rows_at(batch, place)
-            if not indices:
-                continue
-            if forget:
-                known.forget.append(rows.to("cpu", torch.float32))
-            else:
-                known.retain.add(rows)
+            if indices:
+                (known.add_forget if forget else known.add_retain)(rows, [roles[i] for i in indices])
 
 
-def solve(place: Place, known: Readings, estimator: Estimator, parameters: Sequence[float]) -> list[Candidate]:
-    """The gates of one place, one for each ridge or share."""
-    rows = torch.cat(known.forget).to(torch.float64)
+def solve(
+    known: Readings, fold: int, estimator: Estimator, parameters: Sequence[float], *, centred: bool
+) -> list[Solution]:
+    """
+    The gates of one place and fold, one for each ridge or share.
+
+    Args:
+        known: What was read there.
+        fold: The fold, or `ALL`.
+        estimator: How gates are fitted.
+        parameters: The ridges or shares.
+        centred: Whether the score of an average retained readout is put at 0. A linear gate has no offset.
+    """
+    rows, retain = known.forget(fold), known.retain[fold]
+    forget = Moments(retain.dim)
+    forget.add(rows)
+    leaks: list[float | None] = [None] * len(parameters)
     if estimator == "ridge":
-        forget = Moments(known.retain.dim)
-        forget.add(rows)
-        weights = ridge_gates(forget, known.retain, ridges=parameters)
-        return [Candidate(place, parameter, weight) for parameter, weight in zip(parameters, weights)]
-    candidates = []
-    for share in parameters:
-        basis = null_space(known.retain.second_moment, share)
-        gamma = _RELATIVE_GAMMA * float((rows @ basis).square().sum(dim=1).mean())
-        weight = nullspace_gate(rows, basis, gamma=max(gamma, torch.finfo(torch.float64).tiny))
-        candidates.append(Candidate(place, share, weight, leak(known.retain.second_moment, basis)))
-    return candidates
+        weights = list(ridge_gates(forget, retain, ridges=parameters))
+    else:
+        weights = []
+        for i, share in enumerate(parameters):
+            basis = null_space(retain.second_moment, share)
+            gamma = _RELATIVE_GAMMA * float((rows @ basis).square().sum(dim=1).mean())
+            weights.append(nullspace_gate(rows, basis, gamma=max(gamma, torch.finfo(torch.float64).tiny)))
+            leaks[i] = leak(retain.second_moment, basis)
+    solutions = []
+    for weight, leaked in zip(weights, leaks):
+        offset = float(weight @ retain.mean) if centred else 0.0
+        scale = 1 / max(float(weight @ forget.mean) - offset, torch.finfo(torch.float64).tiny)
+        solutions.append(Solution(weight * scale, offset * scale, leaked))
+    return solutions
 
 
 def score(
-    candidates: dict[Place, list[Candidate]], batches: Iterable[Captured], *, forget: bool
+    candidates: dict[Place, list[Candidate]], batches: Iterable[Captured], roles: Sequence[Role], *, forget: bool
 ) -> dict[Modality, list[int]]:
-    """Score held-out examples with every candidate; returns which examples were scored in each modality, in order."""
+    """
+    Score examples by the gates of the fold that they judge.
+
+    Returns:
+        Which examples were scored in each modality, in order.
+    """
     scored: dict[Modality, list[int]] = {"image": [], "text": []}
-    weights = {place: torch.stack([c.weight for c in solved]) for place, solved in candidates.items()}
     for batch in batches:
-        for modality in scored:
+        for modality, examples in scored.items():
             wanted = batch.has_image if modality == "image" else ~batch.has_image
-            scored[modality] += [batch.indices[row] for row in wanted.nonzero()[:, 0].tolist()]
+            examples += [batch.indices[row] for row in wanted.nonzero()[:, 0].tolist()]
         for place, solved in candidates.items():
-            _, rows = rows_at(batch, place)
-            for candidate, scores in zip(solved, (rows.to("cpu", torch.float64) @ weights[place].T).T.tolist()):
-                (candidate.forget_scores if forget else candidate.retain_scores).extend(scores)
+            indices, rows = rows_at(batch, place)
+            rows = rows.to("cpu", torch.float64)
+            folds = torch.tensor([roles[i].judges for i in indices], dtype=torch.long)
+            for candidate in solved:
+                scores = torch.empty(len(indices), dtype=torch.float64)
+                for fold, gate in candidate.solutions.items():
+                    scores[folds == fold] = rows[folds == fold] @ gate.weight - gate.offset
+                (candidate.forget_scores if forget else candidate.retain_scores).extend(scores.tolist())
     return scored
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A candidate, its conformal threshold and how it did on the held-out examples."""
+    """A candidate, its conformal threshold and how it did on examples that did not fit it."""
 
     candidate: Candidate
     threshold: float
@@ -149,15 +211,15 @@ class Judged:
 
     @property
     def key(self) -> tuple[float, float]:
-        """What the better of two gates has more of: forget inputs above the threshold; then, distance to it."""
-        return round(self.result.forget_rate, 2), self.result.margin
+        """What the better of two gates has more of: distance from the threshold to the weakest forget inputs."""
+        return self.result.margin, self.result.auc
 
 
 def judge(candidate: Candidate, groups: Sequence[Hashable], *, alpha: float) -> Judged:
     """
     Args:
         candidate: A scored gate.
-        groups: The group of each held-out retained example that it scored.
+        groups: The group of each retained example that it scored.
         alpha: The wanted level; where there are too few groups for it, the smallest that they support is used.
     """
     n_groups = len(set(groups))
@@ -182,6 +244,6 @@ def judge(candidate: Candidate, groups: Sequence[Hashable], *, alpha: float) -> 
             forget_rate=float((forget > threshold).double().mean()),
             false_rate=float((retain > threshold).double().mean()) if len(retain) else 0.0,
             margin=(weakest - threshold) / max(spread, 1e-12) if n_groups else float("-inf"),
-            leak=candidate.leak,
+            leak=next(iter(candidate.solutions.values())).leak,
         ),
     )

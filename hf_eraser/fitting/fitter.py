@@ -142,7 +142,7 @@ def fit(
         erasure = erasure_directions(source, recall_examples, refusal_examples, depth=depth)
     each = gate_layer == "each"
     with _timed(seconds, "gates"):
-        judged = judge_gates(
+        fitted = judge_gates(
             source,
             layers=_gate_layers(resolved, given=layers is not None, each=each),
             readouts=READOUTS if readout is None else (readout,),
@@ -150,15 +150,20 @@ def fit(
             parameters=_parameters(estimator, ridge, null_space_share),
             hidden_size=decoder.hidden_size,
             alpha=alpha,
+            centred=gate != "linear",
         )
-        chosen = choose_gates(judged, each=each)
-    gates = gate_tensors(chosen, gate=gate, hidden_size=decoder.hidden_size)
+        chosen = choose_gates(fitted.judged, each=each)
+        gates = gate_tensors(chosen, fitted, gate=gate, hidden_size=decoder.hidden_size)
+        trial_gates = gate_tensors(chosen, fitted, gate=gate, hidden_size=decoder.hidden_size, fold=fitted.trial_fold)
     with _timed(seconds, "strength"):
         steering = choose_steering(
             source,
             erasure,
-            gates,
-            SteeringAdapterConfig(gate_layer=gates.gate_layer, readout=gates.readout, gate=gate),
+            trial_gates,
+            [e for e, role in zip(forget_examples, source.split.forget) if role.judges == fitted.trial_fold],
+            SteeringAdapterConfig(
+                gate_layer=gates.gate_layer, readout=gates.readout, text_readout=gates.text_readout, gate=gate
+            ),
             layers=None if layers is None else list(resolved.layers_to_transform or []),  # type: ignore[arg-type]
             strength=strength,
         )
@@ -166,6 +171,7 @@ def fit(
         layers_to_transform=steering.layers,
         gate_layer=gates.gate_layer,
         readout=gates.readout,
+        text_readout=gates.text_readout,
         gate=gate,
         strength=steering.strength,
         steer_decode=steering.steer_decode,
@@ -175,6 +181,7 @@ def fit(
         adapter_name=adapter_name,
         gate_layer=gates.gate_layer,
         readout=gates.readout,
+        text_readout=gates.text_readout,
         gate=gate,
         estimator=estimator,
         layers=steering.layers,
@@ -185,7 +192,7 @@ def fit(
         base_refusal_rate=erasure.refusal_rate,
         direction_norms={layer: float(erasure.directions[layer].norm()) for layer in steering.layers},
         calibration=gates.calibration,
-        gates=[judgement.result for places in judged.values() for judgement in places],
+        gates=[judgement.result for places in fitted.judged.values() for judgement in places],
         trials=steering.trials,
         seconds=seconds,
     )

@@ -9,13 +9,17 @@ import torch
 from torch import Tensor
 
 from ..config import GateMode, Readout
+from ..data import Example
 from ..gate import TEXT_ONLY, WITH_IMAGE
 from .calibration import Bounds, calibrate, supported_alpha
 from .candidates import (
+    ALL,
+    Candidate,
     Estimator,
     Judged,
     Place,
     Readings,
+    Solution,
     collect,
     judge,
     places_of,
@@ -23,12 +27,44 @@ from .candidates import (
     solve,
     text_readout,
 )
-from .moments import Moments
 from .report import Calibration, Modality
 from .source import FORGET_COPIES, RETAIN_COPIES, Source
+from .split import FOLDS, Role
 
+
+# Who is in the picture is in its tokens, most of what is asked in the others; the last one holds hardly anything else.
+_STEADINESS: tuple[Readout, ...] = ("image", "prompt", "text", "last")
+
+# The share of the best gate's margin from which on another one is as good.
+_NEAR = 0.5
 
 _AXIS: dict[Modality, int] = {"image": WITH_IMAGE, "text": TEXT_ONLY}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """
+    Every gate that was tried.
+
+    Attributes:
+        judged: The gates, by place; there is none in a modality for which there are too few examples to judge.
+        readings: What they were solved from.
+        estimator, centred: How they were solved.
+        trial_fold: The fold that most forget examples judge.
+    """
+
+    judged: dict[Place, list[Judged]]
+    readings: dict[Place, Readings]
+    estimator: Estimator
+    centred: bool
+    trial_fold: int
+
+    def solution(self, candidate: Candidate, fold: int) -> Solution:
+        """A candidate's gate for a fold, or for `ALL` examples."""
+        if fold in candidate.solutions:
+            return candidate.solutions[fold]
+        known = self.readings[candidate.place]
+        return solve(known, ALL, self.estimator, [candidate.parameter], centred=self.centred)[0]
 
 
 def judge_gates(
@@ -40,66 +76,97 @@ def judge_gates(
     parameters: Sequence[float],
     hidden_size: int,
     alpha: float,
-) -> dict[Place, list[Judged]]:
-    """
-    Solve and judge every gate: one pass over the fitting examples, one over the held-out ones, however many gates.
-
-    Returns:
-        By place; there is none in a modality for which there are no forget or no retained examples.
-    """
+    centred: bool,
+) -> Fitted:
+    """Solve and judge every gate: one pass over the examples, one over those that judge, however many gates."""
     split = source.split
-    fit_forget, held_forget = ([source.forget[i] for i in side] for side in (split.fit_forget, split.held_forget))
-    fit_retain, held_retain = ([source.retain[i] for i in side] for side in (split.fit_retain, split.held_retain))
-
-    places: list[Place] = []
-    for modality in _AXIS:
-        sides = (fit_forget, held_forget, fit_retain, held_retain)
-        if all(any(bool(example.images) is (modality == "image") for example in side) for side in sides):
-            places += places_of(layers, readouts, modality)
-    readings = {place: Readings(Moments(hidden_size)) for place in places}
+    folds = {modality: _folds(source, modality) for modality in _AXIS}
+    places = [place for m in _AXIS if folds[m] for place in places_of(layers, readouts, m)]
+    readings = {place: Readings(hidden_size) for place in places}
     if not places:
-        return {}
-    forget_batches = source.read(fit_forget, layers, copies=FORGET_COPIES, description="Reading forget examples")
-    collect(readings, forget_batches, forget=True)
-    retain_batches = source.read(fit_retain, layers, copies=RETAIN_COPIES, description="Reading retained examples")
-    collect(readings, retain_batches, forget=False)
+        return Fitted({}, readings, estimator, centred, 0)
+    batches = source.read(source.forget, layers, copies=FORGET_COPIES, description="Reading forget examples")
+    collect(readings, batches, split.forget, forget=True)
+    batches = source.read(source.retain, layers, copies=RETAIN_COPIES, description="Reading retained examples")
+    collect(readings, batches, split.retain, forget=False)
 
-    candidates = {place: solve(place, known, estimator, parameters) for place, known in readings.items()}
-    forget_batches = source.read(held_forget, layers, copies=FORGET_COPIES, description="Scoring held-out forget")
-    score(candidates, forget_batches, forget=True)
-    retain_batches = source.read(held_retain, layers, copies=RETAIN_COPIES, description="Scoring held-out retained")
-    scored = score(candidates, retain_batches, forget=False)
-    groups = {modality: [held_retain[i].group for i in indices] for modality, indices in scored.items()}
-    return {
+    candidates: dict[Place, list[Candidate]] = {}
+    for place, known in readings.items():
+        of_fold = {f: solve(known, f, estimator, parameters, centred=centred) for f in folds[place.modality]}
+        candidates[place] = [
+            Candidate(place, parameter, {fold: solved[i] for fold, solved in of_fold.items()})
+            for i, parameter in enumerate(parameters)
+        ]
+
+    def judges(examples: Sequence[Example], roles: Sequence[Role]) -> list[int]:
+        return [
+            i
+            for i, (example, role) in enumerate(zip(examples, roles))
+            if role.judges in folds["image" if example.images else "text"]
+        ]
+
+    forget, retain = judges(source.forget, split.forget), judges(source.retain, split.retain)
+    for name, examples, roles, chosen, copies in (
+        ("forget", source.forget, split.forget, forget, FORGET_COPIES),
+        ("retained", source.retain, split.retain, retain, RETAIN_COPIES),
+    ):
+        batches = source.read(
+            [examples[i] for i in chosen], layers, copies=copies, description=f"Judging by {name} examples"
+        )
+        scored = score(candidates, batches, [roles[i] for i in chosen], forget=name == "forget")
+    # The retained ones came last; thresholds are set by group.
+    groups = {modality: [source.retain[retain[i]].group for i in indices] for modality, indices in scored.items()}
+    judged = {
         place: [judge(candidate, groups[place.modality], alpha=alpha) for candidate in solved]
         for place, solved in candidates.items()
     }
+    trial_fold = max(range(FOLDS), key=lambda fold: sum(split.forget[i].judges == fold for i in forget))
+    return Fitted(judged, readings, estimator, centred, trial_fold)
+
+
+def _folds(source: Source, modality: Modality) -> set[int]:
+    """The folds with examples of both classes to fit them; none where then nothing could be judged."""
+    roles = {
+        name: [role for example, role in zip(examples, all_roles) if bool(example.images) is (modality == "image")]
+        for name, examples, all_roles in (
+            ("forget", source.forget, source.split.forget),
+            ("retain", source.retain, source.split.retain),
+        )
+    }
+    folds = {
+        fold
+        for fold in range(FOLDS)
+        if all(any(fold in role.fits for role in of_class) for of_class in roles.values())
+    }
+    judged = all(any(role.judges in folds for role in of_class) for of_class in roles.values())
+    return folds if judged else set()
 
 
 @dataclass(frozen=True)
 class Chosen:
     """
     Attributes:
-        readout: What the gate reads.
+        readouts: What the gate reads, by modality.
         gate_layer: Where; None where each layer decides for itself.
         judged: The gate of each layer that has one, by modality.
     """
 
-    readout: Readout
+    readouts: dict[Modality, Readout]
     gate_layer: int | None
     judged: dict[int, dict[Modality, Judged]]
 
 
 def choose_gates(judged: dict[Place, list[Judged]], *, each: bool) -> Chosen:
     """
-    Choose layer and readout by the modality in which they do worse; ridge or share by modality.
+    Choose the layer by the modality in which it does worse; in each modality, what is read and the ridge or share.
 
-    The better of two gates lets more held-out forget inputs through above the conformal threshold, to the percent;
-    of equals, the one whose weakest forget inputs are farther above it in standard deviations of retained scores.
+    The better of two gates is the one whose weakest held-out forget inputs are farther above the conformal threshold,
+    in standard deviations of the retained scores. Of readouts with at least half the best one's distance, the gate
+    reads what depends least on the wording: however many wordings are held out, users will find others.
 
     Args:
         judged: All gates that were tried.
-        each: Whether each layer gets a gate of its own, all with one readout.
+        each: Whether each layer gets a gate of its own, all with one readout a modality.
 
     Raises:
         ValueError: If nothing could be tried.
@@ -112,23 +179,32 @@ def choose_gates(judged: dict[Place, list[Judged]], *, each: bool) -> Chosen:
     best = {place: max(candidates, key=lambda judgement: judgement.key) for place, candidates in judged.items()}
     modalities = sorted({place.modality for place in best})
     layers = sorted({place.layer for place in best})
-    # "image" and "text" differ from "prompt" only where there are images.
-    readouts = dict.fromkeys(place.readout for place in best)
 
-    def by_modality(layer: int, readout: Readout) -> dict[Modality, Judged]:
-        return {
-            modality: best[Place(layer, readout if modality == "image" else text_readout(readout), modality)]
-            for modality in modalities
-        }
-
-    def key(layer: int, readout: Readout) -> tuple[float, float]:
-        return min(judgement.key for judgement in by_modality(layer, readout).values())
+    def readouts(modality: Modality) -> list[Readout]:
+        return list(dict.fromkeys(place.readout for place in best if place.modality == modality))
 
     if each:
-        readout = max(readouts, key=lambda r: sum(key(layer, r)[0] for layer in layers))
-        return Chosen(readout, None, {layer: by_modality(layer, readout) for layer in layers})
-    layer, readout = max(((layer, r) for r in readouts for layer in layers), key=lambda place: key(*place))
-    return Chosen(readout, layer, {layer: by_modality(layer, readout)})
+        chosen = {
+            modality: max(
+                readouts(modality), key=lambda r: sum(best[Place(i, r, modality)].result.auc for i in layers)
+            )
+            for modality in modalities
+        }
+        return Chosen(chosen, None, {i: {m: best[Place(i, chosen[m], m)] for m in modalities} for i in layers})
+
+    def at(layer: int) -> dict[Modality, Judged]:
+        return {m: _steadiest([best[Place(layer, r, m)] for r in readouts(m)]) for m in modalities}
+
+    layer = max(layers, key=lambda i: min(judgement.key for judgement in at(i).values()))
+    gates = at(layer)
+    return Chosen({m: gates[m].candidate.place.readout for m in modalities}, layer, {layer: gates})
+
+
+def _steadiest(gates: Sequence[Judged]) -> Judged:
+    """Of gates with different readouts, the one that depends least on the wording and is nearly as good as the best."""
+    best = max(gates, key=lambda judgement: judgement.key)
+    near = [judgement for judgement in gates if judgement.result.margin >= _NEAR * best.result.margin]
+    return min([*near, best], key=lambda judgement: _STEADINESS.index(judgement.candidate.place.readout))
 
 
 @dataclass(frozen=True)
@@ -137,21 +213,31 @@ class GateTensors:
     What an adapter needs of its gates.
 
     Attributes:
-        readout, gate_layer: As in `SteeringAdapterConfig`.
+        readout, text_readout, gate_layer: As in `SteeringAdapterConfig`.
         weight: (2, 1, d) by layer, float32.
         bounds: (2, 1, 2) by layer, float32.
         calibration: How the bounds came about, by modality; of the first layer, if there are several.
     """
 
     readout: Readout
+    text_readout: Readout | None
     gate_layer: int | None
     weight: dict[int, Tensor]
     bounds: dict[int, Tensor]
     calibration: dict[str, Calibration]
 
 
-def gate_tensors(chosen: Chosen, *, gate: GateMode, hidden_size: int) -> GateTensors:
-    """Turn the chosen gates into the adapter's tensors; a modality without a gate is never steered."""
+def gate_tensors(chosen: Chosen, fitted: Fitted, *, gate: GateMode, hidden_size: int, fold: int = ALL) -> GateTensors:
+    """
+    Turn the chosen gates into an adapter's tensors; a modality without a gate is never steered.
+
+    Args:
+        chosen: The chosen gates.
+        fitted: What they were chosen from.
+        gate: How a score becomes a gate.
+        hidden_size: d.
+        fold: The fold whose gates are taken, which some examples judge; the default are those fitted on all examples.
+    """
     weights, bounds = {}, {}
     calibration: dict[str, Calibration] = {}
     for layer, by_modality in chosen.judged.items():
@@ -161,24 +247,26 @@ def gate_tensors(chosen: Chosen, *, gate: GateMode, hidden_size: int) -> GateTen
             candidate = judged.candidate
             forget = torch.tensor(candidate.forget_scores, dtype=torch.float64)
             retain = torch.tensor(candidate.retain_scores, dtype=torch.float64)
-            scale, limits = 1.0, calibrate(forget, judged.threshold)
-            if gate == "linear":
-                # The score is the gate: 1 on an average forget input, as the paper's regression target is.
-                scale, limits = 1 / float(forget.mean().abs().clamp(min=1e-12)), Bounds(0.0, 1.0)
+            # A linear score is the gate itself: 1 on an average forget input, as the paper's regression target is.
+            limits = Bounds(0.0, 1.0) if gate == "linear" else calibrate(forget, judged.threshold)
+            solution = fitted.solution(candidate, fold)
             axis = _AXIS[modality]
-            weight[axis, 0] = (candidate.weight * scale).to(torch.float32)
-            bound[axis, 0] = torch.tensor([limits.low, limits.high])
+            weight[axis, 0] = solution.weight.to(torch.float32)
+            bound[axis, 0] = torch.tensor([limits.low, limits.high]) + solution.offset
             calibration.setdefault(
                 modality,
                 Calibration(
                     n_groups=judged.n_groups,
                     alpha=judged.alpha,
                     supported_alpha=supported_alpha(judged.n_groups),
-                    low=limits.low,
-                    high=limits.high,
-                    forget_rate=float((forget * scale > limits.low).double().mean()),
-                    false_rate=float((retain * scale > limits.low).double().mean()),
+                    low=float(bound[axis, 0, 0]),
+                    high=float(bound[axis, 0, 1]),
+                    forget_rate=float((forget > limits.low).double().mean()),
+                    false_rate=float((retain > limits.low).double().mean()),
                 ),
             )
         weights[layer], bounds[layer] = weight, bound
-    return GateTensors(chosen.readout, chosen.gate_layer, weights, bounds, calibration)
+    text: Readout | None = chosen.readouts.get("text")
+    readout = chosen.readouts.get("image", text or "prompt")
+    same = text is None or text == text_readout(readout)
+    return GateTensors(readout, None if same else text, chosen.gate_layer, weights, bounds, calibration)

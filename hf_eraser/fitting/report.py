@@ -95,7 +95,8 @@ class FitReport:
     Attributes:
         adapter_name: The adapter's name.
         gate_layer: The layer that decides; None where each steered layer does.
-        readout, gate, estimator: What is read, how a score becomes a gate, how the gate was fitted.
+        readout, text_readout: What is read, and what instead in prompts without an image (None for the same).
+        gate, estimator: How a score becomes a gate, how the gate was fitted.
         layers, strength, steer_decode: What is steered, how much, and whether generated tokens are as well.
         split: What fitting and held-out examples were split by.
         counts: Numbers of examples, by what they were used for.
@@ -111,6 +112,7 @@ class FitReport:
     adapter_name: str
     gate_layer: int | None
     readout: str
+    text_readout: str | None
     gate: str
     estimator: str
     layers: list[int]
@@ -139,9 +141,10 @@ class FitReport:
 
     def __str__(self) -> str:
         where = "each steered layer" if self.gate_layer is None else f"layer {self.gate_layer}"
+        reads = repr(self.readout) + (f" (text only: {self.text_readout!r})" if self.text_readout else "")
         lines = [
             f"Steering adapter {self.adapter_name!r}",
-            f"  gate      {self.gate}, {self.estimator}, reads {self.readout!r} at {where}",
+            f"  gate      {self.gate}, {self.estimator}, reads {reads} at {where}",
             f"  steering  layers {', '.join(map(str, self.layers))} at strength {self.strength:g}, "
             f"{'prompt and answer' if self.steer_decode else 'prompt only'}",
             f"  examples  {', '.join(f'{n} {name}' for name, n in self.counts.items())}; split by {self.split}",
@@ -153,14 +156,15 @@ class FitReport:
                 f"  {name}  forget inputs steered {result.forget_rate:.1%}, retained {result.false_rate:.1%} "
                 f"(held out; alpha {result.alpha:.3f} from {result.n_groups} groups)"
             )
-        best = sorted(self.gates, key=lambda result: (-result.forget_rate, -result.margin))[:8]
-        if best:
+        if self.gates:
             lines.append("  best gates, held out:")
-            lines.append("    layer  readout  modality  parameter    AUC  forget  false  margin")
+            lines.append("    modality  layer  readout  parameter    AUC  forget  false  margin")
+        for modality in ("image", "text"):
+            tried = [r for r in self.gates if r.modality == modality]
             lines += [
-                f"    {r.layer:5d}  {r.readout:7s}  {r.modality:8s}  {r.parameter:9g}  {r.auc:5.3f}  "
+                f"    {r.modality:8s}  {r.layer:5d}  {r.readout:7s}  {r.parameter:9g}  {r.auc:5.3f}  "
                 f"{r.forget_rate:6.1%} {r.false_rate:6.1%}  {r.margin:6.2f}"
-                for r in best
+                for r in sorted(tried, key=lambda r: -r.margin)[:4]
             ]
         chosen = [t for t in self.trials if t.layers == self.layers]
         if chosen:

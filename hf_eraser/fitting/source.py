@@ -26,7 +26,7 @@ class Source:
     Attributes:
         model, processor: The base model and its processor.
         forget, retain: The two sets.
-        split: Which of them fit and which judge.
+        split: What each of them does in cross-fitting.
         augmentation: How pictures are changed; None for not at all.
         seed: Seed of the changes.
         batch_size: Examples a forward pass.
@@ -74,7 +74,7 @@ class Source:
         """Numbers of examples, by what they were used for."""
         return {
             "forget": len(self.forget),
-            "forget held out": len(self.split.held_forget),
+            "forget held out": sum(role.judges is not None for role in self.split.forget),
             "retained": len(self.retain),
-            "retained held out": len(self.split.held_retain),
+            "retained held out": sum(role.judges is not None for role in self.split.retain),
         }

@@ -91,18 +91,21 @@ def choose_steering(
     source: Source,
     erasure: Erasure,
     gates: GateTensors,
+    held: Sequence[Example],
     config: SteeringAdapterConfig,
     *,
     layers: list[int] | None,
     strength: float | None,
 ) -> Steering:
     """
-    Choose what is left open: of the settings at which held-out forget examples are refused most, the weakest.
+    Choose what is left open: of the settings at which held-out forget examples are refused most, the one with most
+    room to both sides.
 
     Args:
         source: The examples and the model.
         erasure: The directions.
-        gates: The gates.
+        gates: The gates of a fold.
+        held: Forget examples that did not fit them.
         config: The adapter's configuration but for layers and strength.
         layers: The steered layers, if they are given.
         strength: The strength, if it is given.
@@ -112,7 +115,6 @@ def choose_steering(
     strengths = _STRENGTHS if strength is None else (strength,)
     if len(layer_sets) == 1 and len(strengths) == 1:
         return Steering(layer_sets[0], strengths[0], config.steer_decode, [])
-    held = [source.forget[i] for i in source.split.held_forget]
     shown = _evenly([e for e in held if e.images], _TRIAL_EXAMPLES // 2)
     shown += _evenly([e for e in held if not e.images], _TRIAL_EXAMPLES // 2)
     trials: list[Trial] = []
@@ -134,11 +136,37 @@ def choose_steering(
                 answered=sum(w.lower() in a.lower() for w, a in known) / len(known) if known else None,
             )
         )
-    best = max(trial.refused for trial in trials)
-    good = [trial for trial in trials if trial.refused >= _ENOUGH * best]
-    # The least that is added in all: strength times the number of layers.
-    chosen = min(good, key=lambda trial: trial.strength * len(trial.layers))
+    chosen = middle_of_widest_plateau(trials)
     return Steering(chosen.layers, chosen.strength, chosen.steer_decode, trials)
+
+
+def middle_of_widest_plateau(trials: Sequence[Trial]) -> Trial:
+    """
+    The trial that has most room on both sides: of the strengths next to each other that all refuse nearly as often as
+    the best trial does, with the same layers, the one in the middle.
+
+    A gate that is half open steers half as much, so what is refused at a weaker strength too is refused by such a gate
+    as well. Of equally wide plateaus the one with more refusals is taken, then the one with fewer layers.
+
+    Args:
+        trials: Trials, those with the same layers in ascending order of strength.
+    """
+    best = max(trial.refused for trial in trials)
+    plateaus: list[list[Trial]] = []
+    previous: Trial | None = None
+    for trial in sorted(trials, key=lambda t: (t.layers, t.steer_decode, t.strength)):
+        if trial.refused >= _ENOUGH * best:
+            follows = previous is not None and (previous.layers, previous.steer_decode) == (
+                trial.layers,
+                trial.steer_decode,
+            )
+            if follows and plateaus and plateaus[-1][-1] is previous:
+                plateaus[-1].append(trial)
+            else:
+                plateaus.append([trial])
+        previous = trial
+    widest = max(plateaus, key=lambda p: (len(p), sum(t.refused for t in p) / len(p), -len(p[0].layers)))
+    return widest[(len(widest) - 1) // 2]
 
 
 def _layer_sets(gates: GateTensors, depth: int) -> list[list[int]]:
