@@ -1,5 +1,5 @@
 # Each target works as the first command in a fresh clone: it sets up what it needs in .venv and says what it does.
-.PHONY: test quality style clean
+.PHONY: demo test quality style clean
 .DEFAULT_GOAL := test
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -12,7 +12,13 @@ SOURCES := hf_eraser examples tests
 	$(BIN)/python -m pip install --quiet --constraint tests/constraints.txt --editable ".[test,quality]"
 	@touch $@
 
+demo: .venv/installed
+	@echo "==> Running the demo"
+	$(BIN)/python -m examples.demo
+
 test: .venv/installed
+	@echo "==> Teaching the small models (about 10 minutes the first time; kept in the user's cache)"
+	$(BIN)/python -m examples.small
 	@echo "==> Running the tests"
 	$(BIN)/python -m pytest
 

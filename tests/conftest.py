@@ -1,4 +1,4 @@
-"""Untaught models, for what adapters do to a model."""
+"""Models with random weights, for what adapters do to a model, and taught ones, for what a fit does."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import PreTrainedModel, ProcessorMixin
 
+from examples.small.load import load_small_model
 from examples.small.models import BUILDERS
 
 
@@ -40,6 +41,12 @@ def llava() -> ModelAndProcessor:
     """The LLaVA of `untaught`, where the kind of model makes no difference."""
     model, processor = _built("llava")
     return copy.deepcopy(model), processor
+
+
+@pytest.fixture(params=sorted(BUILDERS))
+def taught(request: pytest.FixtureRequest) -> ModelAndProcessor:
+    """A model of each kind that knows the people, and its processor; taught now if it is not in the cache."""
+    return load_small_model(request.param)
 
 
 @pytest.fixture

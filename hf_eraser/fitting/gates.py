@@ -201,7 +201,7 @@ def choose_gates(judged: dict[Place, list[Judged]], *, each: bool) -> Chosen:
 
 
 def _steadiest(gates: Sequence[Judged]) -> Judged:
-    """Of gates with different readouts, the one that depends least on the wording and is nearly as good as the best."""
+    """Of gates that read differently, the one that depends least on the wording and is nearly as good as the best."""
     best = max(gates, key=lambda judgement: judgement.key)
     near = [judgement for judgement in gates if judgement.result.margin >= _NEAR * best.result.margin]
     return min([*near, best], key=lambda judgement: _STEADINESS.index(judgement.candidate.place.readout))

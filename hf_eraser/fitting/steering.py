@@ -28,7 +28,8 @@ from .source import Source
 # Refusals of the base model that are looked at, and held-out forget examples that each trial answers.
 _REFUSAL_EXAMPLES, _TRIAL_EXAMPLES = 32, 48
 
-_STRENGTHS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
+# Evenly spaced as factors, so that the middle of a range has as much room on both sides.
+_STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 # A setting is good enough when it refuses this share of what the best one refuses.
 _ENOUGH = 0.98
