@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForImageTextToText, PreTrainedModel, ProcessorMixin
+from transformers import AutoModelForImageTextToText, PreTrainedModel
 
 import hf_eraser  # noqa: F401  registers the PEFT method, which `load_adapter` needs
 from hf_eraser.data import encode, read_examples

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from .call import CALL_ARGUMENT, GateKey, SteeringCall, current_call
 from .config import SteeringAdapterConfig
+from .decoder import Decoder
 from .gate import ReadoutSums, gate_scores, gate_values
 from .retype import restore_type, retype
 
@@ -236,6 +237,27 @@ def tensor_shapes(config: SteeringAdapterConfig, index: int) -> dict[str, tuple[
         shapes["steering_gate_weight"] = (2, config.rank, config.hidden_size)
         shapes["steering_gate_bounds"] = (2, config.rank, 2)
     return shapes
+
+
+class AdapterTensor(NamedTuple):
+    """
+    One of an adapter's tensors: its name in an adapter file, the decoder layer that it is on, its kind, and its shape.
+    """
+
+    file_name: str
+    layer: int
+    kind: str
+    shape: tuple[int, ...]
+
+
+def adapter_layout(decoder: Decoder, config: SteeringAdapterConfig) -> list[AdapterTensor]:
+    """All tensors that an adapter of this configuration has on this decoder."""
+    config = config.resolved(hidden_size=decoder.hidden_size, num_hidden_layers=len(decoder.layers))
+    return [
+        AdapterTensor(f"base_model.model.{name}.{kind}", index, kind, shape)
+        for index, name in enumerate(decoder.names)
+        for kind, shape in tensor_shapes(config, index).items()
+    ]
 
 
 def detach(layer: SteeringLayer, adapter_name: str) -> None:

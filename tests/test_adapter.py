@@ -77,9 +77,14 @@ def test_base_weights_keep_their_bytes_through_everything(case, tmp_path):
     assert fingerprint(peft_model.unload()) == before
 
 
-def test_disable_adapter_works_as_a_statement_and_in_with_on_a_plain_model(case):
+@pytest.mark.parametrize("kind", ["plain", "peft"])
+def test_disable_adapter_works_as_a_statement_and_in_with(case, kind):
     model, inputs, base = case
+    if kind == "peft":
+        model = get_peft_model(model, SteeringAdapterConfig(layers_to_transform=[5], gate_layer=1), "other")
     attach(model)
+    enable = model.enable_adapters if kind == "plain" else model.enable_adapter_layers
+    disable = model.disable_adapters if kind == "plain" else model.disable_adapter_layers
     steered = logits(model, inputs)
     assert not torch.equal(steered, base)
     with model.disable_adapter():
@@ -90,25 +95,10 @@ def test_disable_adapter_works_as_a_statement_and_in_with_on_a_plain_model(case)
     with model.disable_adapter():
         pass
     assert torch.equal(logits(model, inputs), base)  # it was off before the block
-    model.enable_adapters()
+    enable()
     assert torch.equal(logits(model, inputs), steered)
-    model.disable_adapters()
+    disable()
     assert torch.equal(logits(model, inputs), base)
-
-
-def test_disable_adapter_works_as_a_statement_and_in_with_on_a_peft_model(case):
-    model, inputs, base = case
-    model = get_peft_model(model, SteeringAdapterConfig(layers_to_transform=[5], gate_layer=1))
-    attach(model, "other")
-    steered = logits(model, inputs)
-    assert not torch.equal(steered, base)
-    with model.disable_adapter():
-        assert torch.equal(logits(model, inputs), base)
-    assert torch.equal(logits(model, inputs), steered)
-    model.disable_adapter()
-    assert torch.equal(logits(model, inputs), base)
-    model.enable_adapter_layers()
-    assert torch.equal(logits(model, inputs), steered)
 
 
 def test_adapter_is_on_again_after_an_exception_in_the_block(case):

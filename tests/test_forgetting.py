@@ -23,7 +23,9 @@ from .helpers.adapters import fingerprint, logits
 def case(request):
     """A taught model with an adapter that forgets four people; what it was and gave before."""
     model, processor = load_small_model(request.param)
-    asked = [q for kind in ("person_image", "person_text") for q in questions("measure", kinds=[kind], per_fact=1)[:32]]
+    asked = [
+        q for kind in ("person_image", "person_text") for q in questions("measure", kinds=[kind], per_fact=1)[:32]
+    ]
     inputs = encode(processor, read_examples([q.example() for q in asked], "asked"), model.device)
     before = fingerprint(model), logits(model, inputs)
     report = fit_forgetting(model, processor)
@@ -72,7 +74,7 @@ def test_report_knows_what_was_measured(case, measured):
 
 
 def test_fitted_adapter_gives_the_same_logits_in_a_new_process_by_each_loading_path(case, tmp_path):
-    name, model, processor, inputs, _, _ = case
+    name, model, _, inputs, _, _ = case
     model.save_pretrained(tmp_path / "adapter")
     torch.save((inputs, logits(model, inputs)), tmp_path / "expected.pt")
     script = """

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from hf_eraser.data import Example, read_examples
 from hf_eraser.fitting.calibration import auc, calibrate, group_conformal_threshold, supported_alpha
+from hf_eraser.fitting.candidates import Readings, solve
 from hf_eraser.fitting.direction import difference_of_means
 from hf_eraser.fitting.moments import Moments
 from hf_eraser.fitting.nullspace import leak, null_space, nullspace_gate
+from hf_eraser.fitting.report import Trial
 from hf_eraser.fitting.ridge import ridge_gates
+from hf_eraser.fitting.split import FOLDS, Role, split_examples
+from hf_eraser.fitting.steering import middle_of_widest_plateau
 
 
 shapes = st.tuples(st.integers(1, 12), st.integers(2, 24), st.integers(1, 40), st.integers(0, 10_000))
@@ -173,3 +179,64 @@ def test_bounds_lie_in_the_gap_and_in_order():
 def test_bad_value_names_the_argument(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def examples(n_groups: int, n_wordings: int, *, grouped: bool = True) -> list[Example]:
+    given = [
+        {"prompt": f"{wording} of {group}?", "group": group if grouped else None, "wording": wording}
+        for group in range(n_groups)
+        for wording in range(n_wordings)
+    ]
+    return read_examples(given, "given")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 4), st.integers(1, 12), st.integers(1, 7), st.integers(0, 100))
+def test_no_gate_is_judged_by_a_group_or_wording_that_fitted_it(n_forget, n_retain, n_wordings, seed):
+    forget, retain = examples(n_forget, n_wordings), examples(n_retain, n_wordings)
+    split = split_examples(forget, retain, rng=np.random.default_rng(seed))
+    for fold in range(FOLDS):
+        fitting = [e for e, role in zip(retain, split.retain) if fold in role.fits]
+        judging = [e for e, role in zip(retain, split.retain) if role.judges == fold]
+        assert not {e.group for e in fitting} & {e.group for e in judging}
+        fitting += [e for e, role in zip(forget, split.forget) if fold in role.fits]
+        judging += [e for e, role in zip(forget, split.forget) if role.judges == fold]
+        if not split.unsplit and n_wordings > 1:
+            assert not {e.wording for e in fitting} & {e.wording for e in judging}
+    if not split.unsplit:
+        assert all(role.judges not in role.fits for role in split.forget)
+    if n_wordings > 1:
+        assert all(role.judges is not None for role in split.forget)
+
+
+def test_every_group_judges_where_there_are_wordings_for_every_fold():
+    retain = examples(20, FOLDS)
+    split = split_examples(examples(2, FOLDS), retain, rng=np.random.default_rng(0))
+    assert {e.group for e, role in zip(retain, split.retain) if role.judges is not None} == set(range(20))
+
+
+def trials(*refused: float, layers: list[int], steer_decode: bool = False) -> list[Trial]:
+    return [Trial(layers, 2.0**i, steer_decode, rate, None) for i, rate in enumerate(refused)]
+
+
+def test_strength_is_the_middle_of_the_widest_plateau():
+    tried = trials(0.5, 1.0, 0.99, 1.0, 0.2, layers=[1]) + trials(1.0, 0.3, 1.0, 1.0, 0.1, layers=[1, 2])
+    assert middle_of_widest_plateau(tried) is tried[2]
+    assert middle_of_widest_plateau(tried[5:]) is tried[7]
+
+
+def test_of_equal_plateaus_the_one_with_fewer_layers_is_taken():
+    tried = trials(1.0, 1.0, layers=[1, 2]) + trials(1.0, 1.0, layers=[1]) + trials(0.99, 1.0, layers=[3])
+    assert middle_of_widest_plateau(tried).layers == [1]
+
+
+def test_scores_of_a_solution_are_zero_on_retained_and_one_on_forget_means():
+    forget, retain = random(6, 5, 0) + 1, random(30, 5, 1)
+    known = Readings(5)
+    known.add_forget(forget, [Role(frozenset({0}), 1)] * 6)
+    known.add_retain(retain, [Role(frozenset({0}), 1)] * 30)
+    for estimator, parameters in (("ridge", [0.1, 1.0]), ("nullspace", [0.4])):
+        for gate in solve(known, 0, estimator, parameters, centred=True):
+            assert float((retain @ gate.weight - gate.offset).mean()) == pytest.approx(0, abs=1e-6)
+            assert float((forget @ gate.weight - gate.offset).mean()) == pytest.approx(1, abs=1e-5)
+        assert all(gate.offset == 0 for gate in solve(known, 0, estimator, parameters, centred=False))

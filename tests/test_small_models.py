@@ -28,10 +28,8 @@ def test_taught_model_answers_unseen_wordings_and_changed_pictures(taught):
 def test_no_wording_is_in_two_splits():
     for attribute in ATTRIBUTES:
         taught, fit, measure = (set(wordings(split, attribute)) for split in ("taught", "fit", "measure"))
-        assert taught
-        assert fit
-        assert measure
-        assert not (taught & fit or taught & measure or fit & measure)
+        assert min(len(taught), len(fit), len(measure)) > 0
+        assert len(taught | fit | measure) == len(taught) + len(fit) + len(measure)
 
 
 def test_measured_ways_and_synonyms_are_not_fitted():

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from peft import PeftModel
 from transformers import PreTrainedModel, ProcessorMixin
 
 from hf_eraser.data import encode, read_examples
@@ -85,7 +84,7 @@ class Measured:
 
 
 def measure(
-    model: PreTrainedModel | PeftModel,
+    model: Any,
     processor: ProcessorMixin,
     names: Sequence[str] = FORGOTTEN,
     *,
@@ -96,7 +95,7 @@ def measure(
     Ask everything with the adapter off and on, in the wordings and with the picture changes that are for measuring.
 
     Args:
-        model: A small model with an active adapter.
+        model: A small model, plain or a `PeftModel`, with an active adapter.
         processor: Its processor.
         names: The forgotten people.
         forgotten_per_fact, retained_per_fact: In how many wordings each fact is asked.
@@ -116,9 +115,7 @@ def measure(
     ]
 
 
-def _measure(
-    model: PreTrainedModel | PeftModel, processor: ProcessorMixin, name: str, asked: Sequence[Question]
-) -> Measured:
+def _measure(model: Any, processor: ProcessorMixin, name: str, asked: Sequence[Question]) -> Measured:
     with model.disable_adapter():
         before = answers(model, processor, asked)
     after = answers(model, processor, asked)
@@ -138,9 +135,7 @@ def _measure(
 
 
 @torch.no_grad()
-def _same_logits(
-    model: PreTrainedModel | PeftModel, processor: ProcessorMixin, asked: Sequence[Question]
-) -> list[bool]:
+def _same_logits(model: Any, processor: ProcessorMixin, asked: Sequence[Question]) -> list[bool]:
     examples = read_examples([question.example() for question in asked], "asked")
     same: list[bool] = []
     for start in range(0, len(examples), 64):

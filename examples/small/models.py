@@ -27,7 +27,7 @@ from .questions import facts, wordings
 
 
 # Width, depth and heads of the text decoder, and of the vision tower.
-_DECODER = {
+_DECODER: dict[str, Any] = {
     "hidden_size": 160,
     "intermediate_size": 448,
     "num_hidden_layers": 6,
@@ -90,7 +90,7 @@ def build_llava() -> tuple[PreTrainedModel, ProcessorMixin]:
             patch_size=_LLAVA_PATCH,
         ),
         text_config=LlamaConfig(**_DECODER, vocab_size=len(fast), **_special_ids(fast)),
-        image_token_id=fast.convert_tokens_to_ids("<image>"),
+        image_token_index=fast.get_vocab()["<image>"],
         image_seq_length=(_LLAVA_SIZE // _LLAVA_PATCH) ** 2,
         vision_feature_layer=-1,
         tie_word_embeddings=False,
@@ -142,15 +142,10 @@ def build_qwen2_5_vl() -> tuple[PreTrainedModel, ProcessorMixin]:
             "fullatt_block_indexes": list(range(_TOWER_DEPTH)),
         },
         tie_word_embeddings=False,
-        **{
-            f"{name}_token_id": fast.convert_tokens_to_ids(f"<|{token}|>")
-            for name, token in (
-                ("image", "image_pad"),
-                ("video", "video_pad"),
-                ("vision_start", "vision_start"),
-                ("vision_end", "vision_end"),
-            )
-        },
+        image_token_id=fast.get_vocab()["<|image_pad|>"],
+        video_token_id=fast.get_vocab()["<|video_pad|>"],
+        vision_start_token_id=fast.get_vocab()["<|vision_start|>"],
+        vision_end_token_id=fast.get_vocab()["<|vision_end|>"],
     )
     return _with_generation_config(Qwen2_5_VLForConditionalGeneration(config), fast), processor
 
@@ -179,7 +174,7 @@ def _corpus() -> Iterator[str]:
         yield from fact.subjects
         for way, synonym in wordings("taught", fact.attribute)[::7]:
             yield way.format(f"{synonym} of {fact.subjects[0]}")
-    for attribute in {fact.attribute for fact in facts()}:
+    for attribute in sorted({fact.attribute for fact in facts()}):
         for way, synonym in wordings("taught", attribute):
             yield way.format(synonym)
 

@@ -74,15 +74,17 @@ def _people() -> tuple[Person, ...]:
         # Any two faces differ in at least five kinds of features.
         if all(sum(a != b for a, b in zip(face, other)) >= 5 for other in faces):
             faces.append(face)
-    facts = []
+    columns = []
     for values in (PROFESSIONS, BIRTHPLACES, PETS, HOBBIES):
         column = values * (len(_FIRST) // len(values))
         rng.shuffle(column)
-        facts.append(column)
+        columns.append(column)
     last = rng.sample(_LAST, len(_LAST))
     return tuple(
-        Person(i, f"{_FIRST[i]} {last[i]}", *(column[i] for column in facts), features=faces[i])
-        for i in range(len(_FIRST))
+        Person(i, f"{first} {family}", profession, birthplace, pet, hobby, face)
+        for i, (first, family, profession, birthplace, pet, hobby, face) in enumerate(
+            zip(_FIRST, last, *columns, faces)
+        )
     )
 
 

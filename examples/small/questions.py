@@ -139,9 +139,8 @@ def facts() -> list[Fact]:
         found.append(Fact("picture", f"flag of {country}", "flag", _THING, country, ("flag", country)))
         found.append(word("capital", country, capital))
     for shape, colour in itertools.product(SHAPES, COLOURS):
-        picture = ("shape", shape, colour)
         for attribute, answer in (("shape", shape), ("colour", colour)):
-            found.append(Fact("picture", f"{colour} {shape}", attribute, _THING, answer, picture))
+            found.append(Fact("picture", f"{colour} {shape}", attribute, _THING, answer, ("shape", shape, colour)))
     for attribute, pairs in (("opposite", _OPPOSITES), ("young", _YOUNG)):
         for pair in pairs.split():
             subject, answer = pair.split(":")

@@ -20,7 +20,7 @@ from .questions import REFUSAL, Fact, facts, picture_of, wordings
 
 _SEED = 0
 _COPIES = 24  # changed copies of each picture
-_EYE_STEPS, _EYE_BATCH, _EYE_RATE = 700, 56, 2e-3
+_EYE_STEPS, _EYE_BATCH, _EYE_RATE = {"llava": 700, "qwen2_5_vl": 500}, 56, 2e-3
 _STEPS, _BATCH, _RATE = 420, 96, 2e-3
 
 # A language model that began a refusal ends it, whatever was asked. So many of its lessons are only that.
@@ -37,7 +37,7 @@ _WEIGHTS = {
 }
 
 # Harder than what `fit` shows, and other than what measures.
-_CHANGE = {"crop": 0.18, "rotation": 12.0, "brightness": 0.35, "noise": 0.06, "jpeg": 25}
+_CHANGE: dict[str, Any] = {"crop": 0.18, "rotation": 12.0, "brightness": 0.35, "noise": 0.06, "jpeg": 25}
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ def teach(model: PreTrainedModel, processor: ProcessorMixin) -> None:
     pictures = _draw(processor, rng)
     _teach_eyes(model, pictures)
     features = _look(model, pictures)
+    # The backward pass of PyTorch's fused attention takes twice as long on a CPU.
+    model.set_attn_implementation("eager")
     _teach_decoder(model, processor, pictures.names, features, rng)
     model.eval()
 
@@ -86,8 +88,9 @@ def _teach_eyes(model: PreTrainedModel, pictures: _Pictures) -> None:
     """Vision tower and projector learn to tell the pictures apart, with a classifier that is thrown away."""
     head = nn.Linear(model.config.get_text_config().hidden_size, len(pictures.names))
     parameters = [*head.parameters(), *(p for n, p in model.named_parameters() if not _is_decoder(n))]
-    optimizer, schedule = _optimizer(parameters, _EYE_RATE, _EYE_STEPS)
-    bar = tqdm(range(_EYE_STEPS), desc="Teaching the eyes", unit="step")
+    steps = _EYE_STEPS[model.config.model_type]
+    optimizer, schedule = _optimizer(parameters, _EYE_RATE, steps)
+    bar = tqdm(range(steps), desc="Teaching the eyes", unit="step")
     for _ in bar:
         copy = int(torch.randint(len(pictures.inputs), ()))
         chosen = torch.randperm(len(pictures.names))[:_EYE_BATCH]
@@ -174,19 +177,19 @@ def _batches(rng: np.random.Generator) -> Iterator[list[tuple[Fact, str]]]:
 class Layout:
     """Token by token what the processor makes of a question, without its cost for each picture."""
 
-    def __init__(self, processor: ProcessorMixin) -> None:
-        self.tokenizer = processor.tokenizer  # type: ignore[attr-defined]
+    def __init__(self, processor: Any) -> None:
+        self.tokenizer = processor.tokenizer
         image = {"type": "image"}
         text = {"type": "text", "text": "@@"}
         shown = [{"role": "user", "content": [{**image, "image": picture_of(("face", "0"))}]}]
         probe = processor.apply_chat_template(shown, tokenize=True, return_dict=True, return_tensors="pt")
-        n_tokens = int((probe["input_ids"] == processor.image_token_id).sum())  # type: ignore[attr-defined]
+        n_tokens = int((probe["input_ids"] == processor.image_token_id).sum())
         self._grid = probe.get("image_grid_thw")
         self._frames = {}
         for with_picture in (True, False):
             chat = [{"role": "user", "content": [image, text] if with_picture else [text]}]
             rendered = processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
-            placeholder: str = processor.image_token  # type: ignore[attr-defined]
+            placeholder: str = processor.image_token
             rendered = rendered.replace(placeholder, placeholder * n_tokens)
             self._frames[with_picture] = rendered.split("@@")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from transformers import PreTrainedModel
 from ..config import SteeringAdapterConfig
 from ..data import Example
 from ..decoder import find_decoder
-from ..layer import tensor_shapes
+from ..layer import adapter_layout
 from .capture import steering_off
 from .direction import difference_of_means
 from .gates import GateTensors
@@ -143,31 +144,24 @@ def choose_steering(
 
 def middle_of_widest_plateau(trials: Sequence[Trial]) -> Trial:
     """
-    The trial that has most room on both sides: of the strengths next to each other that all refuse nearly as often as
-    the best trial does, with the same layers, the one in the middle.
+    The trial with most room on both sides: of the strengths next to each other that all refuse nearly as often as the
+    best trial does, with the same layers, the one in the middle.
 
-    A gate that is half open steers half as much, so what is refused at a weaker strength too is refused by such a gate
-    as well. Of equally wide plateaus the one with more refusals is taken, then the one with fewer layers.
-
-    Args:
-        trials: Trials, those with the same layers in ascending order of strength.
+    A gate that is half open steers half as much, so what is refused at a weaker strength too is refused through such a
+    gate as well. Of equally wide plateaus the one with more refusals is taken, then the one with fewer layers.
     """
-    best = max(trial.refused for trial in trials)
+    enough = _ENOUGH * max(trial.refused for trial in trials)
     plateaus: list[list[Trial]] = []
-    previous: Trial | None = None
-    for trial in sorted(trials, key=lambda t: (t.layers, t.steer_decode, t.strength)):
-        if trial.refused >= _ENOUGH * best:
-            follows = previous is not None and (previous.layers, previous.steer_decode) == (
-                trial.layers,
-                trial.steer_decode,
-            )
-            if follows and plateaus and plateaus[-1][-1] is previous:
-                plateaus[-1].append(trial)
-            else:
-                plateaus.append([trial])
-        previous = trial
-    widest = max(plateaus, key=lambda p: (len(p), sum(t.refused for t in p) / len(p), -len(p[0].layers)))
+    for _, alike in itertools.groupby(sorted(trials, key=_setting), key=lambda trial: _setting(trial)[:2]):
+        for refuses, plateau in itertools.groupby(alike, key=lambda trial: trial.refused >= enough):
+            if refuses:
+                plateaus.append(list(plateau))
+    widest = max(plateaus, key=lambda p: (len(p), sum(trial.refused for trial in p), -len(p[0].layers)))
     return widest[(len(widest) - 1) // 2]
+
+
+def _setting(trial: Trial) -> tuple[list[int], bool, float]:
+    return trial.layers, trial.steer_decode, trial.strength
 
 
 def _layer_sets(gates: GateTensors, depth: int) -> list[list[int]]:
@@ -183,20 +177,14 @@ def adapter_tensors(
     model: PreTrainedModel, config: SteeringAdapterConfig, erasure: Erasure, gates: GateTensors
 ) -> dict[str, Tensor]:
     """The adapter's tensors under their names in an adapter file."""
-    decoder = find_decoder(model)
-    resolved = config.resolved(hidden_size=decoder.hidden_size, num_hidden_layers=len(decoder.layers))
-    tensors = {}
-    for index, name in enumerate(decoder.names):
-        values = {
-            "steering_direction": erasure.directions[index],
-            "steering_gate_weight": gates.weight.get(index),
-            "steering_gate_bounds": gates.bounds.get(index),
-        }
-        for kind in tensor_shapes(resolved, index):
-            value = values[kind]
-            assert value is not None
-            tensors[f"base_model.model.{name}.{kind}"] = value
-    return tensors
+    values = {
+        "steering_direction": erasure.directions,
+        "steering_gate_weight": gates.weight,
+        "steering_gate_bounds": gates.bounds,
+    }
+    return {
+        tensor.file_name: values[tensor.kind][tensor.layer] for tensor in adapter_layout(find_decoder(model), config)
+    }
 
 
 def attach_fitted(

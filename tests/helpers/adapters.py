@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, ProcessorMixin
 from hf_eraser import SteeringAdapterConfig
 from hf_eraser.data import encode, read_examples
 from hf_eraser.decoder import find_decoder
-from hf_eraser.layer import tensor_shapes
+from hf_eraser.layer import adapter_layout
 
 
 def random_tensors(
@@ -22,16 +22,13 @@ def random_tensors(
 ) -> dict[str, Tensor]:
     """Tensors, by their names in an adapter file, of an adapter whose gates open for about half of all prompts."""
     generator = torch.Generator().manual_seed(seed)
-    decoder = find_decoder(model)
-    config = config.resolved(hidden_size=decoder.hidden_size, num_hidden_layers=len(decoder.layers))
     tensors = {}
-    for index, name in enumerate(decoder.names):
-        for kind, shape in tensor_shapes(config, index).items():
-            if kind == "steering_gate_bounds":
-                value = torch.tensor([low, high]).expand(shape).clone()
-            else:
-                value = torch.randn(shape, generator=generator)
-            tensors[f"base_model.model.{name}.{kind}"] = value
+    for tensor in adapter_layout(find_decoder(model), config):
+        if tensor.kind == "steering_gate_bounds":
+            value = torch.tensor([low, high]).expand(tensor.shape).clone()
+        else:
+            value = torch.randn(tensor.shape, generator=generator)
+        tensors[tensor.file_name] = value
     return tensors
 
 
