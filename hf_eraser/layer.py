@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
+from accelerate.utils import align_module_device
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
@@ -14,6 +15,10 @@ from .config import SteeringAdapterConfig
 from .decoder import Decoder
 from .gate import ReadoutSums, gate_scores, gate_values
 from .retype import restore_type, retype
+
+
+# The kinds of tensors of an adapter, each held by a `SteeringTensors` of that name on a decoder layer.
+TENSOR_KINDS = ("steering_direction", "steering_gate_weight", "steering_gate_bounds")
 
 
 class SteeringTensors(nn.ParameterDict, BaseTunerLayer):
@@ -58,13 +63,19 @@ class SteeringTensors(nn.ParameterDict, BaseTunerLayer):
 
     def folded(self, names: Sequence[str], device: torch.device) -> Tensor:
         """These adapters' tensors side by side along the axis of the directions (k); kept until one changes."""
-        tensors = [self[name] for name in names]
+        # accelerate offloads these with the layer, and brings them back only for a forward, which this module has not.
+        with align_module_device(self):
+            tensors = [self[name].to(device) for name in names]
         if len(tensors) == 1:
-            return tensors[0].to(device)
+            return tensors[0]
         key = (device, *((id(tensor), tensor._version) for tensor in tensors))
         if self._folded_key != key:
-            self._folded_key, self._folded = key, torch.cat(tensors, dim=-2).to(device)
+            self._folded_key, self._folded = key, torch.cat(tensors, dim=-2)
         return self._folded
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        with align_module_device(self):
+            super()._save_to_state_dict(destination, prefix, keep_vars)
 
     def _get_available_adapters(self) -> set[str]:
         return set(self.keys())
@@ -210,14 +221,15 @@ def attach(layer: nn.Module, index: int, adapter_name: str, config: SteeringAdap
     """
     if not isinstance(layer, SteeringLayer):
         retype(layer, SteeringLayer)
-        layer.steering_direction = SteeringTensors()
-        layer.steering_gate_weight = SteeringTensors()
-        layer.steering_gate_bounds = SteeringTensors()
+        for kind in TENSOR_KINDS:
+            setattr(layer, kind, SteeringTensors())
         layer.steering_configs = {}  # type: ignore[assignment]
         layer.steering_index = index  # type: ignore[assignment]
     assert isinstance(layer, SteeringLayer)
     parameters = (p for name, p in layer.named_parameters() if not name.startswith("steering_"))
     device = next(parameters).device
+    if device.type == "meta":  # the layer is offloaded
+        device = torch.device("cpu")
     layer.steering_configs[adapter_name] = config
     shapes = tensor_shapes(config, index)
     for name, shape in shapes.items():
@@ -262,14 +274,14 @@ def adapter_layout(decoder: Decoder, config: SteeringAdapterConfig) -> list[Adap
 
 def detach(layer: SteeringLayer, adapter_name: str) -> None:
     """Take an adapter's tensors from a layer; with the last adapter, give the layer its own class back."""
-    containers = (layer.steering_direction, layer.steering_gate_weight, layer.steering_gate_bounds)
+    containers = [getattr(layer, kind) for kind in TENSOR_KINDS]
     for container in containers:
         if adapter_name in container:
             del container[adapter_name]
         container.set_adapter([name for name in container.active_adapters if name != adapter_name])
     layer.steering_configs.pop(adapter_name, None)
     if not any(len(container) for container in containers):
-        for name in ("steering_direction", "steering_gate_weight", "steering_gate_bounds"):
-            delattr(layer, name)
+        for kind in TENSOR_KINDS:
+            delattr(layer, kind)
         del layer.steering_configs, layer.steering_index
         restore_type(layer)  # type: ignore[arg-type]

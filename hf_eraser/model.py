@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from .config import SteeringAdapterConfig
 from .decoder import Decoder, find_decoder
-from .layer import SteeringTensors, attach, tensor_shapes
+from .layer import TENSOR_KINDS, SteeringTensors, attach, tensor_shapes
 from .retype import restore_type, retype
 from .steered_model import SteeredModel, remove_adapter, steering_layers
 
@@ -168,8 +168,8 @@ class SteeringModel(BaseTuner):
         if unknown:
             raise ValueError(f"`adapter_names` names {unknown}, the adapters are {sorted(self.peft_config)}.")
         for layer in steering_layers(self.model):
-            for tensors in (layer.steering_direction, layer.steering_gate_weight, layer.steering_gate_bounds):
-                tensors.merge(adapter_names=adapter_names)
+            for kind in TENSOR_KINDS:
+                getattr(layer, kind).merge(adapter_names=adapter_names)
 
     def unload(self) -> nn.Module:
         """The base model: the very module objects, each with the class that it had before."""

@@ -72,7 +72,7 @@ def _undone_on_failure(attach: Callable[..., Any]) -> Callable[..., Any]:
         had_adapters = self._hf_peft_config_loaded
         before = set(attached_adapters(self))
         try:
-            with _held_back_reports() as reports:
+            with _held_back_reports() as reports, _adapter_not_offloaded(self):
                 result = attach(self, *args, **kwargs)
             new = set(attached_adapters(self)) - before
             for name in new:
@@ -122,6 +122,29 @@ def _held_back_reports() -> Iterator[list[logging.LogRecord]]:
         yield held
     finally:
         _report_logger.removeFilter(hold)
+
+
+@contextmanager
+def _adapter_not_offloaded(model: Any) -> Iterator[None]:
+    """
+    transformers loads an adapter by the base model's device map, and tensors on an offloaded layer not at all, without
+    a word. Inside, the map places the few kilobytes of steering tensors on the CPU, from where `forward` takes them.
+    """
+    from .decoder import find_decoder
+    from .layer import TENSOR_KINDS
+
+    device_map = getattr(model, "hf_device_map", {"": model.device})
+    if not {"disk", "meta"} & {str(device) for device in device_map.values()}:
+        yield
+        return
+    own = {"hf_device_map": model.hf_device_map} if hasattr(model, "hf_device_map") else {}
+    names = find_decoder(model).names
+    model.hf_device_map = {**device_map, **{f"{name}.{kind}": "cpu" for name in names for kind in TENSOR_KINDS}}
+    try:
+        yield
+    finally:
+        del model.hf_device_map
+        vars(model).update(own)
 
 
 def _emit(records: list[logging.LogRecord]) -> None:

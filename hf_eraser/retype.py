@@ -52,7 +52,10 @@ def retype(module: nn.Module, mixin: type) -> None:
         ValueError: If `forward` was replaced on the instance by something other than accelerate's hooks: the mixin
             could then not see the call.
     """
-    if "forward" in vars(module) and "_old_forward" not in vars(module):
+    own_forward = vars(module).get("forward")
+    if getattr(own_forward, "__func__", None) is type(module).forward:
+        del module.forward  # accelerate leaves the class's own behind when it takes its hooks back
+    elif own_forward is not None and "_old_forward" not in vars(module):
         raise ValueError(
             f"The `forward` of this {type(module).__name__} was replaced on the instance (by `model.forward = "
             "torch.compile(model.forward)`, for example), so an adapter could not act. Attach the adapter first and "

@@ -11,6 +11,7 @@ import sys
 
 import pytest
 import torch
+from accelerate import disk_offload
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText
@@ -445,3 +446,41 @@ def test_model_whose_forward_was_replaced_is_refused(llava):
     model.forward = torch.compile(model.forward, backend="eager")
     with pytest.raises(ValueError, match="Attach the adapter first"):
         model.add_adapter(SteeringAdapterConfig(layers_to_transform=[2]))
+
+
+def test_adapter_acts_on_a_model_with_offloaded_layers(case, fresh, tmp_path):
+    model, inputs, base = case
+    model.save_pretrained(tmp_path / "base")
+    attached = fresh(model)
+    attach(attached)
+    steered = logits(attached, inputs)
+    attached.save_pretrained(tmp_path / "adapter")
+    language_model = model.model.language_model
+    device_map = {"lm_head": "cpu"}
+    device_map |= {f"model.{name}": "cpu" for name, _ in model.model.named_children() if name != "language_model"}
+    device_map |= {f"model.language_model.{name}": "cpu" for name, _ in language_model.named_children()}
+    del device_map["model.language_model.layers"]
+    # Layer 1 reads the gate and 2 is steered; both are on disk.
+    for i in range(len(language_model.layers)):
+        device_map[f"model.language_model.layers.{i}"] = "disk" if i in (1, 2) else "cpu"
+    offloaded = AutoModelForImageTextToText.from_pretrained(
+        tmp_path / "base", device_map=device_map, offload_folder=tmp_path / "offload"
+    ).eval()
+    assert any(parameter.is_meta for parameter in offloaded.parameters())
+    offloaded.load_adapter(tmp_path / "adapter")
+    assert offloaded.hf_device_map == device_map
+    assert torch.equal(logits(offloaded, inputs), steered)
+    with offloaded.disable_adapter():
+        assert torch.equal(logits(offloaded, inputs), base)
+    offloaded.delete_adapter("default")
+    assert torch.equal(logits(offloaded, inputs), base)
+
+
+def test_adapter_that_is_offloaded_with_its_model_acts_and_is_saved(case, tmp_path):
+    model, inputs, _ = case
+    tensors = attach(model)
+    steered = logits(model, inputs)
+    disk_offload(model, tmp_path / "offload", execution_device=torch.device("cpu"))
+    assert torch.equal(logits(model, inputs), steered)
+    state = model.get_adapter_state_dict()
+    assert all(torch.equal(state[name.removeprefix("base_model.model.")], value) for name, value in tensors.items())

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from peft import get_peft_model
+from transformers import LlamaConfig, LlamaForCausalLM
 
-from hf_eraser import fit
+from hf_eraser import SteeringAdapterConfig, fit
 from hf_eraser.fitting import Augmentation
 
 from .helpers.adapters import fingerprint, logits, picture
@@ -31,13 +33,13 @@ FAST = {"layers": [3, 4], "gate_layer": 2, "readout": "image", "strength": 0.5, 
 def test_fit_attaches_an_active_adapter_and_reports(untaught, tmp_path):
     model, processor = untaught
     before = fingerprint(model)
-    report = fit(model, processor, people(2), people(30, start=2), **FAST)
+    report = fit(model, processor, people(2), people(10, start=2), **FAST)
     assert model.active_adapters() == ["default"]
     assert fingerprint(model) == before
     assert report.layers == [3, 4]
     assert report.gate_layer == 2
     assert set(report.calibration) == {"image"}
-    assert report.calibration["image"].alpha == pytest.approx(1 / 13)  # 12 groups held out
+    assert report.calibration["image"].alpha == pytest.approx(1 / 11)  # every group is held out once
     text = str(report)
     assert "text" in " ".join(report.warnings)
     assert all(warning in text for warning in report.warnings)
@@ -73,6 +75,39 @@ def test_paper_s_recipe_gives_each_layer_a_gate_of_its_own(llava):
     assert report.gate_layer is None
     names = [name.split(".layers.")[1] for name in model.get_adapter_state_dict()]
     assert sum("gate_weight" in name for name in names) == 2
+
+
+def test_fit_takes_a_tokenizer_for_a_text_only_model(llava):
+    _, processor = llava
+    tokenizer = processor.tokenizer
+    tokenizer.chat_template = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=4, num_attention_heads=2
+    )
+    questions = [
+        {"prompt": f"{word} of person {i}?", "group": i, "wording": word}
+        for i in range(12)
+        for word in ("Name", "Job")
+    ]
+    model = LlamaForCausalLM(config).eval()
+    report = fit(
+        model, tokenizer, questions[:4], questions[4:], layers=[2], gate_layer=1, readout="last", strength=1.0
+    )
+    assert set(report.calibration) == {"text"}
+    assert any("with an image are never steered" in warning for warning in report.warnings)
+    assert model.active_adapters() == ["default"]
+
+
+def test_fit_adds_an_adapter_to_a_peft_model(llava):
+    model, processor = llava
+    peft_model = get_peft_model(model, SteeringAdapterConfig(layers_to_transform=[2], gate_layer=1), "first")
+    before = fingerprint(peft_model)
+    arguments = {**FAST, "strength": None}
+    fit(peft_model, processor, people(2), people(6, start=2), adapter_name="second", **arguments)
+    assert peft_model.active_adapters == ["second"]
+    assert set(peft_model.peft_config) == {"first", "second"}
+    assert fingerprint(peft_model) == before
+    peft_model.set_adapter("first")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import DynamicCache, StaticCache
+from transformers import DynamicCache, LlamaModel, StaticCache
 
 from .helpers.adapters import PROMPTS, attach, batch_of, logits
 
@@ -291,3 +291,19 @@ def test_hidden_states_are_those_after_steering(untaught):
     same = [torch.equal(a, b) for a, b in zip(before, after)]
     # Entry i + 1 is the output of layer i; the first steered layer is 2.
     assert same == [True, True, True, False, False, False, False]
+
+
+class KeepsArgumentsToItself(LlamaModel):
+    """A decoder that does not hand unknown keyword arguments down to its layers."""
+
+    def forward(self, *args, steering_call=None, **kwargs):
+        return super().forward(*args, **kwargs)
+
+
+def test_decoder_that_hands_no_arguments_down_is_steered_as_well(llava):
+    model, processor = llava
+    attach(model)
+    inputs = batch_of(model, processor, PROMPTS)
+    expected = logits(model, inputs)
+    model.model.language_model.__class__ = KeepsArgumentsToItself
+    assert torch.equal(logits(model, inputs), expected)

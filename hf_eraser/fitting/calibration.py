@@ -64,6 +64,20 @@ def group_conformal_threshold(scores: Tensor, groups: Sequence[Hashable], *, alp
     return float(scores.min())
 
 
+def group_mean(values: Tensor, groups: Sequence[Hashable]) -> float:
+    """
+    The mean over groups of each group's mean: a group counts once, however many examples it has.
+
+    Args:
+        values: (n,).
+        groups: The group of each.
+    """
+    of_group: dict[Hashable, list[float]] = {}
+    for value, group in zip(values.tolist(), groups):
+        of_group.setdefault(group, []).append(value)
+    return sum(sum(members) / len(members) for members in of_group.values()) / len(of_group)
+
+
 def supported_alpha(n_groups: int) -> float:
     """The smallest level for which `n_groups` calibration groups give a finite threshold, `1 / (n_groups + 1)`."""
     return 1 / (n_groups + 1)

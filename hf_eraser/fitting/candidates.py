@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..config import Readout
-from .calibration import auc, group_conformal_threshold, supported_alpha
+from .calibration import auc, group_conformal_threshold, group_mean, supported_alpha
 from .capture import Captured
 from .moments import Moments
 from .nullspace import leak, null_space, nullspace_gate
@@ -201,12 +201,20 @@ def score(
 
 @dataclass(frozen=True)
 class Judged:
-    """A candidate, its conformal threshold and how it did on examples that did not fit it."""
+    """
+    A candidate, and how it did on examples that did not fit it.
+
+    Attributes:
+        candidate: The candidate.
+        groups: The group of each retained example that it scored.
+        threshold, alpha: Its conformal threshold, and the level that this is for.
+        result: What goes into the report.
+    """
 
     candidate: Candidate
+    groups: Sequence[Hashable]
     threshold: float
     alpha: float
-    n_groups: int
     result: GateResult
 
     @property
@@ -226,24 +234,24 @@ def judge(candidate: Candidate, groups: Sequence[Hashable], *, alpha: float) -> 
     level = max(alpha, supported_alpha(n_groups))
     retain = torch.tensor(candidate.retain_scores, dtype=torch.float64)
     forget = torch.tensor(candidate.forget_scores, dtype=torch.float64)
-    threshold = group_conformal_threshold(retain, groups, alpha=level) if n_groups else float("inf")
+    threshold = group_conformal_threshold(retain, groups, alpha=level)
     spread = float(retain.std()) if len(retain) > 1 else 1.0
     weakest = float(torch.quantile(forget, 0.05))
     place = candidate.place
     return Judged(
         candidate,
+        groups,
         threshold,
         level,
-        n_groups,
         GateResult(
             layer=place.layer,
             readout=place.readout,
             modality=place.modality,
             parameter=candidate.parameter,
-            auc=auc(forget, retain) if len(retain) else float("nan"),
+            auc=auc(forget, retain),
             forget_rate=float((forget > threshold).double().mean()),
-            false_rate=float((retain > threshold).double().mean()) if len(retain) else 0.0,
-            margin=(weakest - threshold) / max(spread, 1e-12) if n_groups else float("-inf"),
+            false_rate=group_mean((retain > threshold).double(), groups),
+            margin=(weakest - threshold) / max(spread, 1e-12),
             leak=next(iter(candidate.solutions.values())).leak,
         ),
     )

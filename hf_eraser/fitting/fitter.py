@@ -130,6 +130,7 @@ def fit(
     source = Source(
         model=base,
         processor=processor,
+        adapted=model,
         forget=forget_examples,
         retain=retain_examples,
         split=split_examples(forget_examples, retain_examples, rng=np.random.default_rng(seed)),

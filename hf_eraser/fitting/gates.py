@@ -11,7 +11,7 @@ from torch import Tensor
 from ..config import GateMode, Readout
 from ..data import Example
 from ..gate import TEXT_ONLY, WITH_IMAGE
-from .calibration import Bounds, calibrate, supported_alpha
+from .calibration import Bounds, calibrate, group_mean, supported_alpha
 from .candidates import (
     ALL,
     Candidate,
@@ -253,16 +253,17 @@ def gate_tensors(chosen: Chosen, fitted: Fitted, *, gate: GateMode, hidden_size:
             axis = _AXIS[modality]
             weight[axis, 0] = solution.weight.to(torch.float32)
             bound[axis, 0] = torch.tensor([limits.low, limits.high]) + solution.offset
+            n_groups = len(set(judged.groups))
             calibration.setdefault(
                 modality,
                 Calibration(
-                    n_groups=judged.n_groups,
+                    n_groups=n_groups,
                     alpha=judged.alpha,
-                    supported_alpha=supported_alpha(judged.n_groups),
+                    supported_alpha=supported_alpha(n_groups),
                     low=float(bound[axis, 0, 0]),
                     high=float(bound[axis, 0, 1]),
                     forget_rate=float((forget > limits.low).double().mean()),
-                    false_rate=float((retain > limits.low).double().mean()),
+                    false_rate=group_mean((retain > limits.low).double(), judged.groups),
                 ),
             )
         weights[layer], bounds[layer] = weight, bound

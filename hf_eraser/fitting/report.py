@@ -28,7 +28,7 @@ class GateResult:
         parameter: The ridge, or the share of directions that the null space takes.
         auc: Probability that a forget example scores above a retained one.
         forget_rate: Share of forget examples above the conformal threshold.
-        false_rate: Share of retained examples above it.
+        false_rate: Share of retained examples above it, each group counted once.
         margin: Distance from the threshold to the weakest forget examples, in standard deviations of retained scores.
         leak: Share of the retained readouts' norm that the null space lets through; None for the ridge.
     """
@@ -55,7 +55,7 @@ class Calibration:
         supported_alpha: The smallest level that so many groups can support.
         low, high: The gate's bounds.
         forget_rate: Share of held-out forget examples whose gate opens.
-        false_rate: Share of held-out retained examples whose gate opens.
+        false_rate: Share of held-out retained examples whose gate opens, each group counted once.
     """
 
     n_groups: int

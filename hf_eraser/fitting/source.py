@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
@@ -25,6 +26,7 @@ class Source:
 
     Attributes:
         model, processor: The base model and its processor.
+        adapted: What adapters are attached to: the model itself, or the `PeftModel` around it.
         forget, retain: The two sets.
         split: What each of them does in cross-fitting.
         augmentation: How pictures are changed; None for not at all.
@@ -34,6 +36,7 @@ class Source:
 
     model: PreTrainedModel
     processor: ProcessorMixin | PreTrainedTokenizerBase
+    adapted: Any
     forget: list[Example]
     retain: list[Example]
     split: Split

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from huggingface_hub.utils import tqdm
@@ -125,7 +126,7 @@ def choose_steering(
     ]
     for steered, factor, decode in tqdm(settings, desc="Choosing layers and strength", unit="setting"):
         trial_config = dataclasses.replace(config, layers_to_transform=steered, strength=factor, steer_decode=decode)
-        with _attached(source.model, trial_config, erasure, gates):
+        with _attached(source, trial_config, erasure, gates):
             answers = greedy_answers(source.model, source.processor, shown, batch_size=source.batch_size)
         refused = [is_refusal(answer, erasure.refusals) for answer in answers]
         known = [(e.answer, answer) for e, answer in zip(shown, answers) if e.answer is not None]
@@ -200,19 +201,23 @@ def attach_fitted(
 
 
 @contextmanager
-def _attached(
-    model: PreTrainedModel, config: SteeringAdapterConfig, erasure: Erasure, gates: GateTensors
-) -> Iterator[None]:
+def _attached(source: Source, config: SteeringAdapterConfig, erasure: Erasure, gates: GateTensors) -> Iterator[None]:
     """The adapter is on the model, alone among steering adapters, inside."""
-    others = model.active_adapters() if getattr(model, "peft_config", None) else []
+    model = source.adapted
+    if isinstance(model, PeftModel):
+        others = list(model.active_adapters)
+    else:
+        others = model.active_adapters() if getattr(model, "peft_config", None) else []
     try:
-        attach_fitted(model, config, adapter_tensors(model, config, erasure, gates), _TRIAL_NAME)
+        attach_fitted(model, config, adapter_tensors(source.model, config, erasure, gates), _TRIAL_NAME)
         yield
     finally:
         if _TRIAL_NAME in getattr(model, "peft_config", {}):
             model.delete_adapter(_TRIAL_NAME)
         if others:
-            model.set_adapter(others)
+            # A PeftModel takes several names only in its tuner.
+            takes_several: Any = model.base_model if isinstance(model, PeftModel) else model
+            takes_several.set_adapter(others)
 
 
 def _evenly(examples: Sequence[Example], count: int) -> list[Example]:
