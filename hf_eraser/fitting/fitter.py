@@ -55,8 +55,9 @@ def fit(
     """
     Fit a steering adapter that makes `model` refuse the forget set, and attach it, active.
 
-    Whatever is left at `None` is chosen on held-out examples, which neither share a group nor a wording with those
-    that fitted. No parameter of the model is changed, and a fit that fails or is interrupted leaves it as it was.
+    Whatever is left at `None` is chosen by cross-fitting: on examples that share neither group nor wording with those
+    that fitted what they judge. The gate that is attached is fitted on all examples. No parameter of the model is
+    changed, and a fit that fails or is interrupted leaves it as it was.
 
     Args:
         model: A transformers model with a text decoder, or a `PeftModel` around one whose adapters are steering ones.
@@ -73,14 +74,17 @@ def fit(
         adapter_name: The adapter's name.
         layers: The steered layers of the text decoder; negative numbers count from the end.
         gate_layer: The layer whose output decides; `"each"`: each steered layer decides for itself (the paper).
-        readout: What the gate reads: `"last"` (the paper), `"prompt"`, `"image"` or `"text"`.
-        strength: Factor of the directions. The default is the weakest that makes the model refuse.
+        readout: What the gate reads: `"last"` (the paper), `"prompt"`, `"image"` or `"text"`. The default is chosen, for
+            prompts with an image and for others by themselves.
+        strength: Factor of the directions. The default is the middle of the widest range at which the model refuses.
         gate: How a score becomes a gate: `"calibrated"`, `"linear"` (the paper) or `"always"`.
         estimator: `"ridge"`, the regularised discriminant, or `"nullspace"` (the paper).
         ridge: The ridge of the discriminant, relative to the mean variance.
         null_space_share: The share of all directions that the null space takes, in (0, 1].
-        alpha: The wanted bound on the share of retained inputs that are steered, in (0, 1). It holds for inputs from
-            new groups that are otherwise like the retain set; n held-out groups support no less than 1 / (n + 1).
+        alpha: The wanted bound on the share of retained inputs that are steered, in (0, 1), for inputs from new groups
+            that are otherwise like the retain set. It is cross-conformal (arXiv 1208.0806): thresholds come from the
+            scores of examples that did not fit the gate, so it holds closely, but is no finite-sample guarantee for
+            the gate that is fitted on all. n groups support no less than 1 / (n + 1).
         augment: Whether pictures are also shown changed (mirrored as well); an `Augmentation` says how.
         seed: Seed of the split and of the changed pictures.
         batch_size: Examples a forward pass.

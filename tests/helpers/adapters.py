@@ -6,7 +6,7 @@ import hashlib
 from typing import Any
 
 import torch
-from peft import PeftModel, set_peft_model_state_dict
+from peft import PeftModel
 from PIL import Image
 from torch import Tensor, nn
 from transformers import PreTrainedModel, ProcessorMixin
@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, ProcessorMixin
 from hf_eraser import SteeringAdapterConfig
 from hf_eraser.data import encode, read_examples
 from hf_eraser.decoder import find_decoder
+from hf_eraser.fitting.steering import attach_fitted
 from hf_eraser.layer import adapter_layout
 
 
@@ -46,12 +47,7 @@ def attach(
     base = model.get_base_model() if isinstance(model, PeftModel) else model
     adapter = SteeringAdapterConfig(**config)
     tensors = random_tensors(base, adapter, seed=seed, low=low, high=high)
-    if isinstance(model, PeftModel):
-        model.add_adapter(adapter_name, adapter)
-        model.set_adapter(adapter_name)
-    else:
-        model.add_adapter(adapter, adapter_name)
-    set_peft_model_state_dict(model, tensors, adapter_name=adapter_name)
+    attach_fitted(model, adapter, tensors, adapter_name)
     return tensors
 
 
