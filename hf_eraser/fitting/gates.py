@@ -32,8 +32,12 @@ from .source import FORGET_COPIES, RETAIN_COPIES, Source
 from .split import FOLDS, Role
 
 
-# Who is in the picture is in its tokens, most of what is asked in the others; the last one holds hardly anything else.
-_STEADINESS: tuple[Readout, ...] = ("image", "prompt", "text", "last")
+# What depends least on the wording comes first. A picture's tokens precede any word of the question. Where there are
+# only words, their mean takes a new one at its face value; the last token is what the model itself makes of them.
+_STEADINESS: dict[Modality, tuple[Readout, ...]] = {
+    "image": ("image", "prompt", "text", "last"),
+    "text": ("last", "prompt"),
+}
 
 # The share of the best gate's margin from which on another one is as good.
 _NEAR = 0.5
@@ -204,7 +208,8 @@ def _steadiest(gates: Sequence[Judged]) -> Judged:
     """Of gates that read differently, the one that depends least on the wording and is nearly as good as the best."""
     best = max(gates, key=lambda judgement: judgement.key)
     near = [judgement for judgement in gates if judgement.result.margin >= _NEAR * best.result.margin]
-    return min([*near, best], key=lambda judgement: _STEADINESS.index(judgement.candidate.place.readout))
+    order = _STEADINESS[best.candidate.place.modality]
+    return min([*near, best], key=lambda judgement: order.index(judgement.candidate.place.readout))
 
 
 @dataclass(frozen=True)
