@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -68,6 +68,10 @@ class Generation:
 
 _generation: ContextVar[Generation | None] = ContextVar("hf_eraser_generation", default=None)
 _call: ContextVar[SteeringCall | None] = ContextVar("hf_eraser_call", default=None)
+_adapter_names: ContextVar[tuple[str, ...] | None] = ContextVar("hf_eraser_adapter_names", default=None)
+
+# In `adapter_names`, a row without any adapter; the name is PEFT's.
+BASE = "__base__"
 
 
 @contextmanager
@@ -78,6 +82,21 @@ def generating(prompt_length: int) -> Iterator[None]:
         yield
     finally:
         _generation.reset(token)
+
+
+@contextmanager
+def adapter_of_each_row(names: Sequence[str] | None) -> Iterator[None]:
+    """In the forward calls inside, each row of a batch is steered by the adapter of its name, whichever are active."""
+    token = _adapter_names.set(None if names is None else tuple(names))
+    try:
+        yield
+    finally:
+        _adapter_names.reset(token)
+
+
+def names_of_rows() -> tuple[str, ...] | None:
+    """The adapter of each row, if they are given."""
+    return _adapter_names.get()
 
 
 @contextmanager
@@ -93,21 +112,9 @@ def handed_down(call: SteeringCall) -> Iterator[None]:
         _call.reset(token)
 
 
-def current_call() -> SteeringCall:
-    """
-    The call that reached a decoder layer otherwise than as an argument.
-
-    Raises:
-        RuntimeError: If there is none.
-    """
-    call = None if torch.compiler.is_compiling() else _call.get()
-    if call is None:
-        raise RuntimeError(
-            "A steered decoder layer was called without its model's `forward`, so it cannot know which tokens are the "
-            "prompt. Call the model that the adapter was attached to, or switch the adapter off first "
-            "(`with model.disable_adapter(): ...`)."
-        )
-    return call
+def current_call() -> SteeringCall | None:
+    """The call that reached a decoder layer otherwise than as an argument, if there is one."""
+    return None if torch.compiler.is_compiling() else _call.get()
 
 
 @dataclass
@@ -121,6 +128,7 @@ class SteeringCall:
         prompt_mask: True at this call's prompt tokens, (batch, length); None where nothing is to be read.
         image_mask: True at the tokens of pictures, likewise.
         token_mask: True at this call's tokens that are not padding, (batch, length); None where all are.
+        rows: True at the rows that an adapter is for, (batch,), by adapter; None where each is for all.
         earlier_sums: The decision's sums before this call. Gradient checkpointing runs a layer's forward twice, and
             what the layer adds must be added once.
     """
@@ -130,6 +138,7 @@ class SteeringCall:
     prompt_mask: Tensor | None = None
     image_mask: Tensor | None = None
     token_mask: Tensor | None = None
+    rows: dict[str, Tensor] | None = None
     earlier_sums: dict[int, ReadoutSums] = field(default_factory=dict)
 
     @classmethod
@@ -140,6 +149,7 @@ class SteeringCall:
         adapters: tuple[str, ...],
         image_ids: tuple[int, ...],
         embedding: nn.Module,
+        names: tuple[str, ...] | None = None,
     ) -> SteeringCall:
         """
         Args:
@@ -147,6 +157,10 @@ class SteeringCall:
             adapters: The active adapters.
             image_ids: The token ids that stand for a picture.
             embedding: The model's input embedding.
+            names: The adapter of each row, or `BASE`; the default is all of `adapters` for every row.
+
+        Raises:
+            ValueError: If there is no input, or if there are not as many names as rows.
         """
         input_ids, embeds = arguments.get("input_ids"), arguments.get("inputs_embeds")
         tokens = embeds if input_ids is None else input_ids
@@ -165,6 +179,8 @@ class SteeringCall:
             decision.adapters = adapters
         token_mask = _token_mask(arguments.get("attention_mask"), batch, length, past)
         call = cls(decision, adapters, token_mask=token_mask, earlier_sums=dict(decision.sums))
+        if names is not None:
+            call.rows = _rows(names, adapters, batch, expanded=generation is not None, device=tokens.device)
         if decision.complete and decision.generation is generation:
             return call
 
@@ -192,6 +208,19 @@ class SteeringCall:
             cache = next((output for output in outputs if hasattr(output, "get_seq_length")), None)
         if cache is not None:
             cache.steering_decision = self.decision
+
+
+def _rows(
+    names: tuple[str, ...], adapters: tuple[str, ...], batch: int, *, expanded: bool, device: torch.device
+) -> dict[str, Tensor]:
+    # `generate` repeats each row for beams and samples.
+    times = batch // len(names) if expanded and batch % len(names) == 0 else 1
+    if batch != times * len(names):
+        raise ValueError(f"`adapter_names` must have a name for each row: got {len(names)} for {batch} rows.")
+    return {
+        adapter: torch.tensor([name == adapter for name in names for _ in range(times)], device=device)
+        for adapter in adapters
+    }
 
 
 def _past_length(cache: Any) -> int:

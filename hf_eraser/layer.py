@@ -115,10 +115,16 @@ class SteeringLayer:
     ) -> Any:
         call = kwargs.pop(CALL_ARGUMENT, None)
         outputs = forward(*args, **kwargs)
-        if not self.acting_adapters():
-            return outputs
         if call is None:
             call = current_call()
+        if call is None:
+            if not self.acting_adapters():
+                return outputs
+            raise RuntimeError(
+                "A steered decoder layer was called without its model's `forward`, so it cannot know which tokens are "
+                "the prompt. Call the model that the adapter was attached to, or switch the adapter off first "
+                "(`with model.disable_adapter(): ...`)."
+            )
         if isinstance(outputs, tuple):
             return (self._steer(outputs[0], call), *outputs[1:])
         return self._steer(outputs, call)
@@ -168,6 +174,8 @@ class SteeringLayer:
             gates = torch.where(sums.n_prompt > 0, gates, 0.0)
             sizes = [len(self.steering_gate_weight[name][0]) for name in group]
             for name, gate in zip(group, gates.split(sizes, dim=1)):
+                if call.rows is not None:
+                    gate = torch.where(call.rows[name][:, None], gate, 0.0)
                 earlier = decision.gates.get(self._gate_key(name))
                 decision.gates[self._gate_key(name)] = gate if earlier is None else torch.maximum(gate, earlier)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -9,6 +11,8 @@ from peft import PeftConfig
 from peft.tuners.tuners_utils import BaseTuner
 from torch import Tensor, nn
 
+from .call import adapter_of_each_row
+from .combine import combine
 from .config import SteeringAdapterConfig
 from .decoder import Decoder, find_decoder
 from .layer import TENSOR_KINDS, SteeringTensors, attach, tensor_shapes
@@ -135,6 +139,38 @@ class SteeringModel(BaseTuner):
             raise
         return remapped
 
+    @contextmanager
+    def _enable_peft_forward_hooks(self, *args: Any, **kwargs: Any) -> Iterator[None]:
+        """What a `PeftModel` does with `adapter_names`, in `forward` and in `generate`."""
+        with adapter_of_each_row(kwargs.get("adapter_names")):
+            yield
+
+    def add_weighted_adapter(self, adapters: Sequence[str], weights: Sequence[float], adapter_name: str) -> None:
+        """
+        Add an adapter that steers as several do together, each with its own gate; it is not made active.
+
+        Args:
+            adapters: The adapters. Their gates must be read and used in the same way.
+            weights: What each one's strength is multiplied by, each at least 0.
+            adapter_name: The new adapter's name. Its rank is the sum of theirs.
+
+        Raises:
+            ValueError: If an adapter does not exist, a weight cannot be used, the name is taken, or the adapters
+                cannot be expressed as one.
+        """
+        if adapter_name in self.peft_config:
+            raise ValueError(f"`adapter_name`={adapter_name!r} is taken, there are {sorted(self.peft_config)}.")
+        unknown = sorted(set(adapters) - set(self.peft_config))
+        if unknown or not adapters:
+            raise ValueError(f"`adapters` must name adapters of {sorted(self.peft_config)}, got {list(adapters)}.")
+        parts = {name: adapter_parts(self.model, name) for name in adapters}
+        config, tensors = combine([(self.peft_config[name], parts[name]) for name in adapters], weights)
+        self.peft_config[adapter_name] = config
+        self.inject_adapter(self.model, adapter_name)
+        with torch.no_grad():
+            for key, parameter in adapter_parts(self.model, adapter_name).items():
+                parameter.copy_(tensors[key])
+
     def delete_adapter(self, adapter_name: str) -> None:
         """
         Delete an adapter. With the last one, model and layers get their own classes back.
@@ -194,6 +230,16 @@ class SteeringModel(BaseTuner):
             "the base model, which does not forget, or `merge_adapter()` to fold the active adapters into one "
             "operation a layer while they stay attached."
         )
+
+
+def adapter_parts(model: nn.Module, adapter_name: str) -> dict[tuple[int, str], Tensor]:
+    """The steering tensors of an attached adapter, by layer and kind."""
+    return {
+        (layer.steering_index, kind): getattr(layer, kind)[adapter_name]
+        for layer in steering_layers(model)
+        for kind in TENSOR_KINDS
+        if adapter_name in getattr(layer, kind)
+    }
 
 
 def expected_tensors(model: nn.Module, adapter_name: str) -> dict[str, Tensor]:

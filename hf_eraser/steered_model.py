@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from .call import CALL_ARGUMENT, SteeringCall, generating, handed_down
+from .call import BASE, CALL_ARGUMENT, SteeringCall, adapter_of_each_row, generating, handed_down, names_of_rows
 from .decoder import image_token_ids
 from .layer import SteeringLayer, SteeringTensors, detach
 from .retype import restore_type
@@ -26,7 +26,8 @@ class SteeredModel:
     def _steered_forward(
         self, forward: Callable[..., Any], parameters: Sequence[str], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        adapters = acting_adapters(self)  # type: ignore[arg-type]
+        names = kwargs.pop("adapter_names", None) or names_of_rows()
+        adapters = acting_adapters(self, names)  # type: ignore[arg-type]
         if not adapters:
             return forward(*args, **kwargs)
         kwargs = {**dict(zip(parameters, args)), **kwargs}
@@ -35,20 +36,31 @@ class SteeredModel:
             adapters=adapters,
             image_ids=image_token_ids(self.config),  # type: ignore[attr-defined]
             embedding=self.get_input_embeddings(),  # type: ignore[attr-defined]
+            names=names,
         )
         with handed_down(call):
             outputs = forward(**kwargs, **{CALL_ARGUMENT: call})
         call.keep(outputs)
         return outputs
 
-    def generate(self, inputs: Tensor | None = None, *args: Any, **kwargs: Any) -> Any:
-        """As the model's own `generate`; the gates are decided by the prompt that is given here."""
+    def generate(
+        self, inputs: Tensor | None = None, *args: Any, adapter_names: Sequence[str] | None = None, **kwargs: Any
+    ) -> Any:
+        """
+        As the model's own `generate`; the gates are decided by the prompt that is given here.
+
+        Args:
+            inputs, args, kwargs: As the model's own.
+            adapter_names: The steering adapter of each row, or `"__base__"`; the default are the active adapters.
+        """
         prompt = inputs
         for name in ("input_ids", "inputs_embeds"):
             if prompt is None:
                 prompt = kwargs.get(name)
         # Without any prompt, `generate` begins with the single token bos.
-        with generating(prompt_length=1 if prompt is None else prompt.shape[1]):
+        length = 1 if prompt is None else prompt.shape[1]
+        # On a PeftModel the names have come already.
+        with generating(length), adapter_of_each_row(adapter_names or names_of_rows()):
             return super().generate(inputs, *args, **kwargs)  # type: ignore[misc]
 
     def disable_adapter(self) -> DisabledAdapters:
@@ -99,12 +111,31 @@ def attached_adapters(model: nn.Module) -> list[str]:
     return sorted({name for layer in steering_layers(model) for name in layer.steering_configs})
 
 
-def acting_adapters(model: nn.Module) -> tuple[str, ...]:
-    """The names of the steering adapters that are attached, active and switched on, in the order of activation."""
-    names: dict[str, None] = {}
-    for layer in steering_layers(model):
-        names |= dict.fromkeys(layer.acting_adapters())
-    return tuple(names)
+def acting_adapters(model: nn.Module, of_rows: Sequence[str] | None = None) -> tuple[str, ...]:
+    """
+    The names of the steering adapters that act: those that are active and switched on, in the order of activation.
+
+    Args:
+        model: The model.
+        of_rows: The adapter of each row, or `BASE`; these then act in place of the active ones.
+
+    Raises:
+        ValueError: If one of these is not attached, or adapters are merged, which then cannot be told apart.
+    """
+    layers = steering_layers(model)
+    if of_rows is None:
+        return tuple(dict.fromkeys(name for layer in layers for name in layer.acting_adapters()))
+    attached = attached_adapters(model)
+    unknown = sorted(set(of_rows) - {*attached, BASE})
+    if unknown:
+        raise ValueError(
+            f"`adapter_names` names {unknown}, the steering adapters are {attached}, and {BASE!r} for none."
+        )
+    if any(layer.steering_direction.merged_adapters for layer in layers):
+        raise ValueError("`adapter_names` cannot be given while adapters are merged: call `unmerge_adapter` first.")
+    if all(layer.steering_direction.disable_adapters for layer in layers):
+        return ()
+    return tuple(name for name in dict.fromkeys(of_rows) if name != BASE)
 
 
 def remove_adapter(model: PreTrainedModel, adapter_name: str) -> None:
