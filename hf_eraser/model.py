@@ -16,8 +16,7 @@ from .combine import combine
 from .config import SteeringAdapterConfig
 from .decoder import Decoder, find_decoder
 from .layer import TENSOR_KINDS, SteeringTensors, attach, tensor_shapes
-from .retype import restore_type, retype
-from .steered_model import SteeredModel, remove_adapter, steering_layers
+from .steered_model import make_steered, remove_adapter, restore_model, steering_layers
 
 
 class SteeringModel(BaseTuner):
@@ -75,8 +74,7 @@ class SteeringModel(BaseTuner):
         try:
             self._decoder = find_decoder(model)
             self.peft_config[adapter_name] = self._resolved(self.peft_config[adapter_name])
-            if not isinstance(model, SteeredModel):
-                retype(model, SteeredModel)
+            make_steered(model, self._decoder)  # type: ignore[arg-type]
             super().inject_adapter(model, adapter_name, autocast_adapter_dtype, low_cpu_mem_usage, None)
         except BaseException:
             self.peft_config.pop(adapter_name, None)
@@ -211,8 +209,7 @@ class SteeringModel(BaseTuner):
         """The base model: the very module objects, each with the class that it had before."""
         for name in list(self.peft_config):
             remove_adapter(self.model, name)
-        if isinstance(self.model, SteeredModel):
-            restore_type(self.model)  # type: ignore[arg-type]
+        restore_model(self.model)
         if "peft_config" in vars(self.model):
             del self.model.peft_config
         return self.model

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from .call import BASE, CALL_ARGUMENT, SteeringCall, adapter_of_each_row, generating, handed_down, names_of_rows
-from .decoder import image_token_ids
+from .decoder import Decoder, image_token_ids
 from .layer import SteeringLayer, SteeringTensors, detach
-from .retype import restore_type
+from .retype import restore_type, retype
 
 
 class SteeredModel:
@@ -21,7 +21,12 @@ class SteeredModel:
 
     Its `forward` finds out which tokens are the prompt's and hands that down to the decoder layers; its `generate`
     remembers where the prompt ends.
+
+    Attributes:
+        steering_decoder_layers: The layers of the text decoder.
     """
+
+    steering_decoder_layers: tuple[nn.Module, ...]
 
     def _steered_forward(
         self, forward: Callable[..., Any], parameters: Sequence[str], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -101,9 +106,25 @@ class DisabledAdapters:
             layer.enable_adapters(True)
 
 
+def make_steered(model: PreTrainedModel, decoder: Decoder) -> None:
+    """Make `model` a `SteeredModel`, if it is none yet."""
+    if not isinstance(model, SteeredModel):
+        retype(model, SteeredModel)
+        setattr(model, "steering_decoder_layers", decoder.layers)  # noqa: B010  mypy sees the class before
+
+
+def restore_model(model: nn.Module) -> None:
+    """Give a `SteeredModel` its own class back."""
+    if isinstance(model, SteeredModel):
+        del model.steering_decoder_layers
+        restore_type(model)
+
+
 def steering_layers(model: nn.Module) -> list[SteeringLayer]:
     """The decoder layers of `model` that hold steering tensors, first to last."""
-    return [module for module in model.modules() if isinstance(module, SteeringLayer)]
+    # Asked in every forward pass: a walk over all modules takes longer than the steering itself.
+    layers = vars(model).get("steering_decoder_layers", ())
+    return [layer for layer in layers if isinstance(layer, SteeringLayer)]
 
 
 def attached_adapters(model: nn.Module) -> list[str]:
@@ -144,8 +165,7 @@ def remove_adapter(model: PreTrainedModel, adapter_name: str) -> None:
         detach(layer, adapter_name)
     remaining = attached_adapters(model)
     if not remaining:
-        if isinstance(model, SteeredModel):
-            restore_type(model)
+        restore_model(model)
     elif not acting_adapters(model):
         # As PEFT does for other methods: an adapter that stays becomes the active one.
         for module in model.modules():

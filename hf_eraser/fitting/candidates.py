@@ -168,7 +168,9 @@ def solve(
     solutions = []
     for weight, leaked in zip(weights, leaks):
         offset = float(weight @ retain.mean) if centred else 0.0
-        scale = 1 / max(float(weight @ forget.mean) - offset, torch.finfo(torch.float64).tiny)
+        distance = float(weight @ forget.mean) - offset
+        # Classes with the same mean have no distance, and their gate tells nothing.
+        scale = 1 / distance if distance > torch.finfo(torch.float64).eps else 1.0
         solutions.append(Solution(weight * scale, offset * scale, leaked))
     return solutions
 

@@ -98,9 +98,7 @@ def reading(model: PreTrainedModel, layers: Sequence[int]) -> Iterator[_Reading]
     state = _Reading()
     decoder = find_decoder(model)
     handles = []
-    modes = {module: module.training for module in model.modules()}
     try:
-        model.eval()
         for index in layers:
 
             def hook(module: nn.Module, args: Any, output: Any, index: int = index) -> None:
@@ -111,10 +109,21 @@ def reading(model: PreTrainedModel, layers: Sequence[int]) -> Iterator[_Reading]
                 state.sums[index] = ReadoutSums.of(hidden, state.call.prompt_mask, state.call.image_mask)
 
             handles.append(decoder.layers[index].register_forward_hook(hook))
-        yield state
+        with evaluating(model):
+            yield state
     finally:
         for handle in handles:
             handle.remove()
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """The model is in evaluation mode inside; every module then gets its own mode back."""
+    modes = {module: module.training for module in model.modules()}
+    try:
+        model.eval()
+        yield
+    finally:
         for module, training in modes.items():
             module.training = training
 

@@ -64,7 +64,7 @@ class Fitted:
     trial_fold: int
 
     def solution(self, candidate: Candidate, fold: int) -> Solution:
-        """A candidate's gate for a fold, or for `ALL` examples."""
+        """A candidate's gate for a fold; for `ALL` examples where that is asked for, or too few fit the fold."""
         if fold in candidate.solutions:
             return candidate.solutions[fold]
         known = self.readings[candidate.place]

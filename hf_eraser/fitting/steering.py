@@ -116,8 +116,6 @@ def choose_steering(
     depth = max(erasure.directions) + 1
     layer_sets = [layers] if layers is not None else _layer_sets(gates, depth)
     strengths = _STRENGTHS if strength is None else (strength,)
-    if len(layer_sets) == 1 and len(strengths) == 1:
-        return Steering(layer_sets[0], strengths[0], config.steer_decode, [])
     shown = _evenly([e for e in held if e.images], _TRIAL_EXAMPLES // 2)
     shown += _evenly([e for e in held if not e.images], _TRIAL_EXAMPLES // 2)
     trials: list[Trial] = []
