@@ -66,7 +66,7 @@ def main() -> None:
         def step() -> None:
             for _ in range(8):
                 model(input_ids=token, past_key_values=cache, use_cache=True)
-            cache.crop(arguments.tokens)
+            cache.crop(-8)
 
         return step
 
