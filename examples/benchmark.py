@@ -40,7 +40,7 @@ _STACKED = 20
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=25, help="how often each variant is timed")
+    parser.add_argument("--rounds", type=int, default=9, help="how often each variant is timed")
     parser.add_argument("--tokens", type=int, default=256, help="length of the prompts")
     arguments = parser.parse_args()
     torch.manual_seed(0)

@@ -94,9 +94,9 @@ def adapter_of_each_row(names: Sequence[str] | None) -> Iterator[None]:
         _adapter_names.reset(token)
 
 
-def names_of_rows() -> tuple[str, ...] | None:
-    """The adapter of each row, if they are given."""
-    return _adapter_names.get()
+def names_of_rows(given: Sequence[str] | None) -> tuple[str, ...] | None:
+    """The adapter of each row: those that a call was given, else those that hold here, if any."""
+    return _adapter_names.get() if given is None else tuple(given)
 
 
 @contextmanager

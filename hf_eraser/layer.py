@@ -65,13 +65,13 @@ class SteeringTensors(nn.ParameterDict, BaseTunerLayer):
         """These adapters' tensors side by side along the axis of the directions (k); kept until one changes."""
         # accelerate offloads these with the layer, and brings them back only for a forward, which this module has not.
         with align_module_device(self):
-            tensors = [self[name].to(device) for name in names]
-        if len(tensors) == 1:
-            return tensors[0]
-        key = (device, *((id(tensor), tensor._version) for tensor in tensors))
-        if self._folded_key != key:
-            self._folded_key, self._folded = key, torch.cat(tensors, dim=-2)
-        return self._folded
+            if len(names) == 1:
+                return self[names[0]].to(device)
+            tensors = [self[name] for name in names]
+            key = (device, *((id(tensor), tensor._version) for tensor in tensors))
+            if self._folded_key != key:
+                self._folded_key, self._folded = key, torch.cat(tensors, dim=-2).to(device)
+            return self._folded
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         with align_module_device(self):

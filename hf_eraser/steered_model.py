@@ -31,7 +31,7 @@ class SteeredModel:
     def _steered_forward(
         self, forward: Callable[..., Any], parameters: Sequence[str], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        names = kwargs.pop("adapter_names", None) or names_of_rows()
+        names = names_of_rows(kwargs.pop("adapter_names", None))
         adapters = acting_adapters(self, names)  # type: ignore[arg-type]
         if not adapters:
             return forward(*args, **kwargs)
@@ -65,7 +65,7 @@ class SteeredModel:
         # Without any prompt, `generate` begins with the single token bos.
         length = 1 if prompt is None else prompt.shape[1]
         # On a PeftModel the names have come already.
-        with generating(length), adapter_of_each_row(adapter_names or names_of_rows()):
+        with generating(length), adapter_of_each_row(names_of_rows(adapter_names)):
             return super().generate(inputs, *args, **kwargs)  # type: ignore[misc]
 
     def disable_adapter(self) -> DisabledAdapters:
@@ -141,11 +141,14 @@ def acting_adapters(model: nn.Module, of_rows: Sequence[str] | None = None) -> t
         of_rows: The adapter of each row, or `BASE`; these then act in place of the active ones.
 
     Raises:
-        ValueError: If one of these is not attached, or adapters are merged, which then cannot be told apart.
+        ValueError: If there are none of these, one is not attached, or adapters are merged, which then cannot be told
+            apart.
     """
     layers = steering_layers(model)
     if of_rows is None:
         return tuple(dict.fromkeys(name for layer in layers for name in layer.acting_adapters()))
+    if not of_rows:
+        raise ValueError("`adapter_names` must have a name for each row: got none.")
     attached = attached_adapters(model)
     unknown = sorted(set(of_rows) - {*attached, BASE})
     if unknown:

@@ -8,7 +8,7 @@ from peft import get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from hf_eraser import SteeringAdapterConfig, fit
-from hf_eraser.fitting import Augmentation
+from hf_eraser.fitting import PGD, Augmentation
 
 from .helpers.adapters import fingerprint, logits, picture
 
@@ -110,6 +110,18 @@ def test_fit_adds_an_adapter_to_a_peft_model(llava):
     peft_model.set_adapter("first")
 
 
+def test_fit_reads_recall_examples_with_their_pictures_perturbed(untaught):
+    model, processor = untaught
+    forget = [{**example, "answer": "Ada"} for example in people(2)]
+    directions = []
+    for attack in (False, PGD(steps=2)):
+        fit(model, processor, forget, people(6, start=2), adversarial=attack, **FAST)
+        directions.append(model.get_adapter_state_dict())
+        model.delete_adapter("default")
+    for name, clean in directions[0].items():
+        assert torch.equal(clean, directions[1][name]) is ("steering_direction" not in name)
+
+
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
@@ -132,6 +144,8 @@ def test_fit_adds_an_adapter_to_a_peft_model(llava):
         ({"ridge": 0.0}, ValueError, "`ridge`"),
         ({"null_space_share": 0.3}, ValueError, "estimator"),
         ({"adapter_name": "a.b"}, ValueError, "`adapter_name`"),
+        ({"adversarial": "yes"}, TypeError, "`adversarial`"),
+        ({"adversarial": True}, ValueError, "`adversarial` perturbs"),
         ({"processor": None}, TypeError, "`processor`"),
     ],
 )

@@ -81,7 +81,9 @@ def test_rows_are_not_steered_while_adapters_are_off(case):
         assert torch.equal(model(**inputs, adapter_names=ROWS).logits, base)
 
 
-@pytest.mark.parametrize(("names", "message"), [(["one"], "5 rows"), (["three"] * 5, "three")])
+@pytest.mark.parametrize(
+    ("names", "message"), [(["one"], "name for each row"), ([], "name for each row"), (["three"] * 5, "three")]
+)
 def test_names_that_do_not_fit_are_refused(case, names, message):
     model, inputs = case
     with pytest.raises(ValueError, match=message):

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixi
 from ..config import GATE_MODES, READOUTS, GateMode, Readout, SteeringAdapterConfig
 from ..data import check_disjoint, check_processor, read_examples
 from ..decoder import find_decoder
+from .adversarial import PGD, perturb_examples
 from .augment import Augmentation
 from .candidates import RIDGES, SHARES, Estimator
 from .gates import choose_gates, gate_tensors, judge_gates
@@ -48,6 +49,7 @@ def fit(
     ridge: float | None = None,
     null_space_share: float | None = None,
     alpha: float = 0.05,
+    adversarial: bool | PGD = False,
     augment: bool | Augmentation = True,
     seed: int = 0,
     batch_size: int = 8,
@@ -85,6 +87,8 @@ def fit(
             that are otherwise like the retain set. It is cross-conformal (arXiv 1208.0806): thresholds come from the
             scores of examples that did not fit the gate, so it holds closely, but is no finite-sample guarantee for
             the gate that is fitted on all. n groups support no less than 1 / (n + 1).
+        adversarial: Whether the pictures of recall examples that have an `"answer"` are perturbed towards it (the
+            paper, whose recall prompts the model would else refuse); a `PGD` says how.
         augment: Whether pictures are also shown changed (mirrored as well); an `Augmentation` says how.
         seed: Seed of the split and of the changed pictures.
         batch_size: Examples a forward pass.
@@ -108,6 +112,7 @@ def fit(
         alpha=alpha,
         batch_size=batch_size,
         adapter_name=adapter_name,
+        adversarial=adversarial,
     )
     _parameters(estimator, ridge, null_space_share)
     if adapter_name in getattr(model, "peft_config", {}):
@@ -131,6 +136,14 @@ def fit(
     else:
         refusal_examples = read_examples(refusal, "refusal")
 
+    attack = PGD() if adversarial is True else (adversarial or None)
+    attacked = [i for i, example in enumerate(recall_examples) if attack and example.images and example.answer]
+    if attack is not None and not attacked:
+        raise ValueError(
+            "`adversarial` perturbs the pictures of `recall` examples (by default the forget set) towards their "
+            "'answer', and none of them has both."
+        )
+
     source = Source(
         model=base,
         processor=processor,
@@ -143,6 +156,13 @@ def fit(
         batch_size=batch_size,
     )
     seconds: dict[str, float] = {}
+    if attack is not None:
+        with _timed(seconds, "adversarial pictures"):
+            chosen_examples = [recall_examples[i] for i in attacked]
+            found = perturb_examples(base, processor, chosen_examples, attack, batch_size=batch_size)
+        recall_examples = list(recall_examples)
+        for i, perturbed in zip(attacked, found):
+            recall_examples[i] = perturbed.example
     with _timed(seconds, "directions"):
         erasure = erasure_directions(source, recall_examples, refusal_examples, depth=depth)
     each = gate_layer == "each"
@@ -206,7 +226,14 @@ def fit(
 
 
 def _check_choices(
-    *, readout: str | None, gate: str, estimator: str, alpha: float, batch_size: int, adapter_name: str
+    *,
+    readout: str | None,
+    gate: str,
+    estimator: str,
+    alpha: float,
+    batch_size: int,
+    adapter_name: str,
+    adversarial: object,
 ) -> None:
     for name, value, allowed in (
         ("readout", readout, (None, *READOUTS)),
@@ -219,6 +246,8 @@ def _check_choices(
         raise ValueError(f"`alpha` must be a number in (0, 1), got {alpha!r}.")
     if not isinstance(batch_size, int) or batch_size < 1:
         raise ValueError(f"`batch_size` must be a whole number of at least 1, got {batch_size!r}.")
+    if not isinstance(adversarial, (bool, PGD)):
+        raise TypeError(f"`adversarial` must be True, False or a PGD, got {adversarial!r}.")
     if not isinstance(adapter_name, str) or not adapter_name or "." in adapter_name:
         raise ValueError(f"`adapter_name` must be a name without dots, got {adapter_name!r}.")
 
