@@ -161,8 +161,8 @@ class SteeringModel(BaseTuner):
         unknown = sorted(set(adapters) - set(self.peft_config))
         if unknown or not adapters:
             raise ValueError(f"`adapters` must name adapters of {sorted(self.peft_config)}, got {list(adapters)}.")
-        parts = {name: adapter_parts(self.model, name) for name in adapters}
-        config, tensors = combine([(self.peft_config[name], parts[name]) for name in adapters], weights)
+        parts = [(self.peft_config[name], adapter_parts(self.model, name)) for name in adapters]
+        config, tensors = combine(parts, weights)
         self.peft_config[adapter_name] = config
         self.inject_adapter(self.model, adapter_name)
         with torch.no_grad():

@@ -181,9 +181,9 @@ def test_bad_value_names_the_argument(call, message):
         call()
 
 
-def examples(n_groups: int, n_wordings: int, *, grouped: bool = True) -> list[Example]:
+def examples(n_groups: int, n_wordings: int) -> list[Example]:
     given = [
-        {"prompt": f"{wording} of {group}?", "group": group if grouped else None, "wording": wording}
+        {"prompt": f"{wording} of {group}?", "group": group, "wording": wording}
         for group in range(n_groups)
         for wording in range(n_wordings)
     ]

@@ -20,10 +20,6 @@ from .questions import REFUSAL, Question, questions
 # Whom the examples forget.
 FORGOTTEN = tuple(PEOPLE[i].name for i in (3, 11, 22, 34))
 
-# What is asked of whom: the forgotten and the others by picture and by name; other pictures; general knowledge.
-_ABOUT_PEOPLE = ("person_image", "person_text")
-_PRIVATE = ("private_image", "private_text")
-
 PAPER: dict[str, Any] = {"readout": "last", "gate": "linear", "gate_layer": "each", "estimator": "nullspace"}
 
 
@@ -49,7 +45,7 @@ def fit_forgetting(
         *questions("fit", kinds=["person_text", "general"], groups=others, per_fact=8),
     ]
     # The models refuse private questions: that is how they show what a refusal is.
-    refusal = questions("fit", kinds=_PRIVATE, groups=names, per_fact=2)
+    refusal = questions("fit", kinds=["private_image", "private_text"], groups=names, per_fact=2)
     return fit(
         model,
         processor,

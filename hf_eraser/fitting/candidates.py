@@ -121,10 +121,15 @@ def text_readout(readout: Readout) -> Readout:
     return "last" if readout == "last" else "prompt"
 
 
+def rows_of(batch: Captured, modality: Modality) -> list[int]:
+    """The rows of a batch that are of a modality."""
+    wanted = batch.has_image if modality == "image" else ~batch.has_image
+    return wanted.nonzero()[:, 0].tolist()
+
+
 def rows_at(batch: Captured, place: Place) -> tuple[list[int], Tensor]:
     """Of a batch, the examples of the place's modality and their readouts, (n, d)."""
-    wanted = batch.has_image if place.modality == "image" else ~batch.has_image
-    rows = wanted.nonzero()[:, 0].tolist()
+    rows = rows_of(batch, place.modality)
     return [batch.indices[row] for row in rows], batch.sums[place.layer].read(place.readout)[rows]
 
 
@@ -187,8 +192,7 @@ def score(
     scored: dict[Modality, list[int]] = {"image": [], "text": []}
     for batch in batches:
         for modality, examples in scored.items():
-            wanted = batch.has_image if modality == "image" else ~batch.has_image
-            examples += [batch.indices[row] for row in wanted.nonzero()[:, 0].tolist()]
+            examples += [batch.indices[row] for row in rows_of(batch, modality)]
         for place, solved in candidates.items():
             indices, rows = rows_at(batch, place)
             rows = rows.to("cpu", torch.float64)
