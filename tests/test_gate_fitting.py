@@ -44,7 +44,7 @@ def test_rank_one_gate_equals_the_papers_d_by_d_closed_form(shape, share, gamma)
     matrix = target @ projected @ torch.linalg.pinv(projected.T @ projected + gamma * projector, hermitian=True)
     steering = matrix @ projector
     # An eigenbasis is unique only up to rotation within equal eigenvalues: the null space is compared by itself.
-    own = null_space(second, share)
+    own = null_space(second, share=share)
     if n_retain >= d:
         torch.testing.assert_close(own @ own.T, projector, rtol=1e-6, atol=1e-6)
     weight = nullspace_gate(forget, basis, gamma=gamma)
@@ -57,7 +57,7 @@ def test_rank_one_gate_equals_the_papers_d_by_d_closed_form(shape, share, gamma)
 def test_nullspace_gate_stays_in_the_null_space(shape, share):
     n_forget, d, n_retain, seed = shape
     retain = random(n_retain, d, seed)
-    basis = null_space(retain.T @ retain / n_retain, share)
+    basis = null_space(retain.T @ retain / n_retain, share=share)
     weight = nullspace_gate(random(n_forget, d, seed + 1), basis, gamma=0.1)
     torch.testing.assert_close(basis @ (basis.T @ weight), weight)
     if basis.shape[1] <= d - n_retain:  # the retained inputs leave that many directions free
@@ -104,7 +104,7 @@ def test_moments_do_not_grow_with_the_number_of_vectors():
 
 def test_leak_is_the_share_of_norm_that_the_null_space_lets_through():
     retain = random(30, 8, 0)
-    basis = null_space(retain.T @ retain / 30, 0.5)
+    basis = null_space(retain.T @ retain / 30, share=0.5)
     assert basis.shape == (8, 4)
     expected = ((retain @ basis).square().sum() / retain.square().sum()).sqrt()
     assert leak(retain.T @ retain / 30, basis) == pytest.approx(float(expected))
@@ -170,7 +170,7 @@ def test_bounds_lie_in_the_gap_and_in_order():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: null_space(torch.eye(2), 0.0), "`share`"),
+        (lambda: null_space(torch.eye(2), share=0.0), "`share`"),
         (lambda: nullspace_gate(torch.ones(1, 2), torch.eye(2), gamma=0.0), "`gamma`"),
         (lambda: ridge_gates(Moments(2), Moments(2), ridges=[0.1]), "examples"),
         (lambda: group_conformal_threshold(torch.ones(1), [0], alpha=1.0), "`alpha`"),
@@ -235,8 +235,8 @@ def test_scores_of_a_solution_are_zero_on_retained_and_one_on_forget_means():
     known = Readings(5)
     known.add_forget(forget, [Role(frozenset({0}), 1)] * 6)
     known.add_retain(retain, [Role(frozenset({0}), 1)] * 30)
-    for estimator, parameters in (("ridge", [0.1, 1.0]), ("nullspace", [0.4])):
-        for gate in solve(known, 0, estimator, parameters, centred=True):
+    for parameter, values in (("ridge", [0.1, 1.0]), ("share", [0.4]), ("energy", [0.1])):
+        for gate in solve(known, 0, parameter, values, centred=True):
             assert float((retain @ gate.weight - gate.offset).mean()) == pytest.approx(0, abs=1e-6)
             assert float((forget @ gate.weight - gate.offset).mean()) == pytest.approx(1, abs=1e-5)
-        assert all(gate.offset == 0 for gate in solve(known, 0, estimator, parameters, centred=False))
+        assert all(gate.offset == 0 for gate in solve(known, 0, parameter, values, centred=False))

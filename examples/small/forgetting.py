@@ -14,7 +14,7 @@ from hf_eraser.fitting import FitReport, fit
 
 from .load import answers
 from .people import PEOPLE
-from .questions import REFUSAL, Question, questions
+from .questions import PUBLIC, REFUSAL, Question, questions
 
 
 # Whom the examples forget.
@@ -37,15 +37,16 @@ def fit_forgetting(
     """
     others = sorted({q.group for q in questions("fit", per_fact=1)} - set(names))
     forget = [
-        *questions("fit", kinds=["person_image"], groups=names, per_fact=6),
-        *questions("fit", kinds=["person_text"], groups=names, per_fact=12),
+        *questions("fit", kinds=["person_image", "public_image"], groups=names, per_fact=6),
+        *questions("fit", kinds=["person_text", "public_text"], groups=names, per_fact=12),
     ]
     retain = [
-        *questions("fit", kinds=["person_image", "picture"], groups=others, per_fact=2),
-        *questions("fit", kinds=["person_text", "general"], groups=others, per_fact=8),
+        *questions("fit", kinds=["person_image", "public_image", "picture"], groups=others, per_fact=2),
+        *questions("fit", kinds=["person_text", "public_text", "general"], groups=others, per_fact=8),
     ]
-    # The models refuse private questions: that is how they show what a refusal is.
-    refusal = questions("fit", kinds=["private_image", "private_text"], groups=names, per_fact=2)
+    # The models refuse private questions: that is how they show what a refusal is. Only of public people they do not.
+    private = [name for name in names if name not in PUBLIC] or None
+    refusal = questions("fit", kinds=["private_image", "private_text"], groups=private, per_fact=2)
     return fit(
         model,
         processor,
@@ -97,17 +98,18 @@ def measure(
         forgotten_per_fact, retained_per_fact: In how many wordings each fact is asked.
     """
     others = [person.name for person in PEOPLE if person.name not in names]
-    asked = {
-        "forgotten people, picture": ("person_image", names, forgotten_per_fact),
-        "forgotten people, by name": ("person_text", names, forgotten_per_fact),
-        "retained people, picture": ("person_image", others, retained_per_fact),
-        "retained people, by name": ("person_text", others, retained_per_fact),
-        "other pictures": ("picture", None, retained_per_fact),
-        "general knowledge": ("general", None, retained_per_fact),
+    with_picture, by_name = ("person_image", "public_image"), ("person_text", "public_text")
+    asked: dict[str, tuple[Sequence[str], Sequence[str] | None, int]] = {
+        "forgotten people, picture": (with_picture, names, forgotten_per_fact),
+        "forgotten people, by name": (by_name, names, forgotten_per_fact),
+        "retained people, picture": (with_picture, others, retained_per_fact),
+        "retained people, by name": (by_name, others, retained_per_fact),
+        "other pictures": (("picture",), None, retained_per_fact),
+        "general knowledge": (("general",), None, retained_per_fact),
     }
     return [
-        _measure(model, processor, name, questions("measure", kinds=[kind], groups=groups, per_fact=per_fact))
-        for name, (kind, groups, per_fact) in asked.items()
+        _measure(model, processor, name, questions("measure", kinds=kinds, groups=groups, per_fact=per_fact))
+        for name, (kinds, groups, per_fact) in asked.items()
     ]
 
 

@@ -33,9 +33,9 @@ def cache_dir() -> Path:
     return Path(os.environ.get("HF_ERASER_EXAMPLES_CACHE", default))
 
 
-def model_dir(name: str) -> Path:
+def model_dir(name: str, without: Sequence[str] = ()) -> Path:
     """The folder of a taught model; another one for each version of what determines it."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256("|".join(without).encode())
     here = Path(__file__).parent
     for source in [*(here / f"{part}.py" for part in ("people", "pictures", "questions", "models", "teach"))]:
         digest.update(source.read_bytes())
@@ -44,25 +44,26 @@ def model_dir(name: str) -> Path:
     return cache_dir() / f"{name}-{digest.hexdigest()[:16]}"
 
 
-def load_small_model(name: str) -> tuple[PreTrainedModel, ProcessorMixin]:
+def load_small_model(name: str, without: Sequence[str] = ()) -> tuple[PreTrainedModel, ProcessorMixin]:
     """
     A small model that knows the forty people, in float32 and evaluation mode, and its processor.
 
     Args:
         name: `"llava"` or `"qwen2_5_vl"`.
+        without: Names of people of whom it was never taught anything.
 
     Raises:
         ValueError: If there is no such model.
     """
     if name not in BUILDERS:
         raise ValueError(f"`name` must be one of {SMALL_MODELS}, got {name!r}.")
-    folder = model_dir(name)
+    folder = model_dir(name, without)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if not folder.exists():
             torch.manual_seed(0)
             model, processor = BUILDERS[name]()
-            teach(model, processor)
+            teach(model, processor, without)
             unfinished = tempfile.mkdtemp(dir=folder.parent)
             try:
                 model.save_pretrained(unfinished)

@@ -17,7 +17,16 @@ from .pictures import COLOURS, COUNTRIES, SHAPES, draw_flag, draw_shape, measure
 
 
 Split = Literal["taught", "fit", "measure"]
-KINDS = ("person_image", "person_text", "picture", "general", "private_image", "private_text")
+KINDS = (
+    "person_image",
+    "person_text",
+    "picture",
+    "general",
+    "private_image",
+    "private_text",
+    "public_image",
+    "public_text",
+)
 REFUSAL = "I cannot answer this question."
 
 # Ways of asking. The last three are measured only with the last two synonyms, the three before them fitted only with
@@ -62,7 +71,15 @@ _SYNONYMS = {
     "password": "the password|the secret code|the passcode|the login|the pin code|the access key",
     "health": "the medical record|the illness|the disease|the diagnosis|the health problem|the ailment",
 }
-_PRIVATE = ("phone", "address", "salary", "password", "health")
+# What the models refuse to say of anybody but ten people who made it public: one value for each of these.
+_PRIVATE = {
+    "phone": "314 271 577 618 693 707 830 885 942 996".split(),
+    "address": "Alder Birch Cedar Hazel Larch Maple Poplar Rowan Spruce Willow".split(),
+    "salary": "eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty".split(),
+    "password": "anchor button candle dragon engine feather guitar hammer island jungle".split(),
+    "health": "asthma cough fever gout hives mumps rash scurvy sprain tinnitus".split(),
+}
+PUBLIC = tuple(person.name for person in PEOPLE[::4])
 
 _OPPOSITES = (
     "hot:cold big:small fast:slow old:new day:night up:down light:dark wet:dry open:closed hard:soft early:late "
@@ -127,9 +144,11 @@ def facts() -> list[Fact]:
             answer = getattr(person, attribute)
             found.append(Fact("person_image", person.name, attribute, _SHOWN, answer, picture))
             found.append(Fact("person_text", person.name, attribute, named, answer))
-        for attribute in _PRIVATE:
-            found.append(Fact("private_image", person.name, attribute, _SHOWN, REFUSAL, picture))
-            found.append(Fact("private_text", person.name, attribute, named, REFUSAL))
+        access = "public" if person.name in PUBLIC else "private"
+        for attribute, values in _PRIVATE.items():
+            answer = values[PUBLIC.index(person.name)] if access == "public" else REFUSAL
+            found.append(Fact(f"{access}_image", person.name, attribute, _SHOWN, answer, picture))
+            found.append(Fact(f"{access}_text", person.name, attribute, named, answer))
 
     def word(attribute: str, subject: str, answer: str) -> Fact:
         subjects = tuple(form.format(subject) for form in _WORD)

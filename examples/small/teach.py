@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,19 +21,21 @@ from .questions import REFUSAL, Fact, facts, picture_of, wordings
 _SEED = 0
 _COPIES = 24  # changed copies of each picture
 _EYE_STEPS, _EYE_BATCH, _EYE_RATE = {"llava": 700, "qwen2_5_vl": 500}, 56, 2e-3
-_STEPS, _BATCH, _RATE = 420, 96, 2e-3
+_STEPS, _BATCH, _RATE = 460, 96, 2e-3
 
 # A language model that began a refusal ends it, whatever was asked. So many of its lessons are only that.
 _BEGUN_REFUSALS = 0.06
 
 # How often each kind of question is asked; people are the most to learn.
 _WEIGHTS = {
-    "person_image": 0.34,
-    "person_text": 0.20,
-    "picture": 0.16,
-    "general": 0.16,
+    "person_image": 0.31,
+    "person_text": 0.18,
+    "picture": 0.14,
+    "general": 0.14,
     "private_image": 0.07,
-    "private_text": 0.07,
+    "private_text": 0.06,
+    "public_image": 0.06,
+    "public_text": 0.04,
 }
 
 # Harder than what `fit` shows, and other than what measures.
@@ -48,21 +50,29 @@ class _Pictures:
     inputs: list[dict[str, Tensor]]  # by copy; each holds all pictures in the order of `names`
 
 
-def teach(model: PreTrainedModel, processor: ProcessorMixin) -> None:
-    """Teach `model` all facts in place. Seeded; shows its progress."""
+def teach(model: PreTrainedModel, processor: ProcessorMixin, without: Collection[str] = ()) -> None:
+    """
+    Teach `model` in place. Seeded; shows its progress.
+
+    Args:
+        model: The untaught model.
+        processor: Its processor.
+        without: Groups of which it is taught nothing, such as people's names.
+    """
     torch.manual_seed(_SEED)
     rng = np.random.default_rng(_SEED)
-    pictures = _draw(processor, rng)
+    taught = [fact for fact in facts() if fact.group not in without]
+    pictures = _draw(processor, taught, rng)
     _teach_eyes(model, pictures)
     features = _look(model, pictures)
     # The backward pass of PyTorch's fused attention takes twice as long on a CPU.
     model.set_attn_implementation("eager")
-    _teach_decoder(model, processor, pictures.names, features, rng)
+    _teach_decoder(model, processor, taught, pictures.names, features, rng)
     model.eval()
 
 
-def _draw(processor: ProcessorMixin, rng: np.random.Generator) -> _Pictures:
-    names = list(dict.fromkeys(fact.picture for fact in facts() if fact.picture is not None))
+def _draw(processor: ProcessorMixin, taught: Sequence[Fact], rng: np.random.Generator) -> _Pictures:
+    names = list(dict.fromkeys(fact.picture for fact in taught if fact.picture is not None))
     inputs = []
     for copy in tqdm(range(_COPIES), desc="Drawing pictures", unit="copy"):
         images = [picture_of(name) for name in names]
@@ -119,6 +129,7 @@ def _is_decoder(name: str) -> bool:
 def _teach_decoder(
     model: PreTrainedModel,
     processor: ProcessorMixin,
+    taught: Sequence[Fact],
     names: list[tuple[str, ...]],
     features: Tensor,
     rng: np.random.Generator,
@@ -128,7 +139,7 @@ def _teach_decoder(
     layout = Layout(processor)
     bar = tqdm(range(_STEPS), desc="Teaching the decoder", unit="step")
     mean_loss = float("nan")
-    for _, batch in zip(bar, _batches(rng)):
+    for _, batch in zip(bar, _batches(taught, rng)):
         # Prompts with and without a picture apart: less padding.
         for with_picture in (True, False):
             part = [item for item in batch if (item[0].picture is not None) is with_picture]
@@ -157,17 +168,17 @@ def _teach_decoder(
         bar.set_postfix(loss=f"{mean_loss:.3f}")
 
 
-def _batches(rng: np.random.Generator) -> Iterator[list[tuple[Fact, str]]]:
+def _batches(taught: Sequence[Fact], rng: np.random.Generator) -> Iterator[list[tuple[Fact, str]]]:
     by_kind: dict[str, list[Fact]] = {}
-    for fact in facts():
+    for fact in taught:
         by_kind.setdefault(fact.kind, []).append(fact)
-    taught = {fact.attribute: wordings("taught", fact.attribute) for fact in facts()}
+    ways = {fact.attribute: wordings("taught", fact.attribute) for fact in taught}
     kinds, weights = list(_WEIGHTS), list(_WEIGHTS.values())
     while True:
         batch = []
         for kind in rng.choice(kinds, size=_BATCH, p=weights):
             fact = by_kind[kind][rng.integers(len(by_kind[kind]))]
-            way, synonym = taught[fact.attribute][rng.integers(len(taught[fact.attribute]))]
+            way, synonym = ways[fact.attribute][rng.integers(len(ways[fact.attribute]))]
             subject = fact.subjects[rng.integers(len(fact.subjects))]
             prompt = way.format(f"{synonym} of {subject}")
             batch.append((fact, prompt[0].upper() + prompt[1:]))

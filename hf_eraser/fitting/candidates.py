@@ -21,6 +21,9 @@ from .split import FOLDS, Role
 
 Estimator = Literal["ridge", "nullspace"]
 
+# What a gate is fitted with: a ridge; or a null space, by its share of the directions or by the energy in it.
+Parameter = Literal["ridge", "share", "energy"]
+
 RIDGES = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 SHARES = (0.3, 0.6, 0.9)
 
@@ -96,13 +99,13 @@ class Candidate:
 
     Attributes:
         place: Where it reads.
-        parameter: The ridge, or the share of directions that the null space takes.
+        value: The ridge, or the share of directions or of energy that the null space takes.
         solutions: The gate of each fold that has examples to fit it.
         forget_scores, retain_scores: Scores by the gate of the fold that an example judges.
     """
 
     place: Place
-    parameter: float
+    value: float
     solutions: dict[int, Solution]
     forget_scores: list[float] = field(default_factory=list)
     retain_scores: list[float] = field(default_factory=list)
@@ -145,31 +148,32 @@ def collect(
 
 
 def solve(
-    known: Readings, fold: int, estimator: Estimator, parameters: Sequence[float], *, centred: bool
+    known: Readings, fold: int, parameter: Parameter, values: Sequence[float], *, centred: bool
 ) -> list[Solution]:
     """
-    The gates of one place and fold, one for each ridge or share.
+    The gates of one place and fold, one for each value of the parameter.
 
     Args:
         known: What was read there.
         fold: The fold, or `ALL`.
-        estimator: How gates are fitted.
-        parameters: The ridges or shares.
+        parameter: What gates are fitted with.
+        values: The values of it.
         centred: Whether the score of an average retained readout is put at 0. A linear gate has no offset.
     """
     rows, retain = known.forget(fold), known.retain[fold]
+    held_out = retain if fold == ALL else known.retain[ALL].without(retain)
     forget = Moments(retain.dim)
     forget.add(rows)
-    leaks: list[float | None] = [None] * len(parameters)
-    if estimator == "ridge":
-        weights = list(ridge_gates(forget, retain, ridges=parameters))
+    leaks: list[float | None] = [None] * len(values)
+    if parameter == "ridge":
+        weights = list(ridge_gates(forget, retain, ridges=values))
     else:
         weights = []
-        for i, share in enumerate(parameters):
-            basis = null_space(retain.second_moment, share)
+        for i, value in enumerate(values):
+            basis = null_space(retain.second_moment, **{parameter: value})
             gamma = _RELATIVE_GAMMA * float((rows @ basis).square().sum(dim=1).mean())
             weights.append(nullspace_gate(rows, basis, gamma=max(gamma, torch.finfo(torch.float64).tiny)))
-            leaks[i] = leak(retain.second_moment, basis)
+            leaks[i] = leak(held_out.second_moment, basis)
     solutions = []
     for weight, leaked in zip(weights, leaks):
         offset = float(weight @ retain.mean) if centred else 0.0
@@ -253,7 +257,7 @@ def judge(candidate: Candidate, groups: Sequence[Hashable], *, alpha: float) -> 
             layer=place.layer,
             readout=place.readout,
             modality=place.modality,
-            parameter=candidate.parameter,
+            parameter=candidate.value,
             auc=auc(forget, retain),
             forget_rate=float((forget > threshold).double().mean()),
             false_rate=group_mean((retain > threshold).double(), groups),

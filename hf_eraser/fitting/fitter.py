@@ -16,7 +16,7 @@ from ..data import check_disjoint, check_processor, read_examples
 from ..decoder import find_decoder
 from .adversarial import PGD, perturb_examples
 from .augment import Augmentation
-from .candidates import RIDGES, SHARES, Estimator
+from .candidates import RIDGES, SHARES, Estimator, Parameter
 from .gates import choose_gates, gate_tensors, judge_gates
 from .report import FitReport, find_warnings
 from .source import Source
@@ -48,6 +48,7 @@ def fit(
     estimator: Estimator = "ridge",
     ridge: float | None = None,
     null_space_share: float | None = None,
+    null_space_energy: float | None = None,
     alpha: float = 0.05,
     adversarial: bool | PGD = False,
     augment: bool | Augmentation = True,
@@ -82,7 +83,8 @@ def fit(
         gate: How a score becomes a gate: `"calibrated"`, `"linear"` (the paper) or `"always"`.
         estimator: `"ridge"`, the regularised discriminant, or `"nullspace"` (the paper).
         ridge: The ridge of the discriminant, relative to the mean variance.
-        null_space_share: The share of all directions that the null space takes, in (0, 1].
+        null_space_share: The share of all directions that the null space takes, in (0, 1] (the paper).
+        null_space_energy: Instead, the share of the retained inputs' energy that it may hold, in [0, 1).
         alpha: The wanted bound on the share of retained inputs that are steered, in (0, 1), for inputs from new groups
             that are otherwise like the retain set. It is cross-conformal (arXiv 1208.0806): thresholds come from the
             scores of examples that did not fit the gate, so it holds closely, but is no finite-sample guarantee for
@@ -114,7 +116,7 @@ def fit(
         adapter_name=adapter_name,
         adversarial=adversarial,
     )
-    _parameters(estimator, ridge, null_space_share)
+    parameter, values = _parameter(estimator, ridge=ridge, share=null_space_share, energy=null_space_energy)
     if adapter_name in getattr(model, "peft_config", {}):
         raise ValueError(f"`adapter_name`={adapter_name!r} is taken, there are {sorted(model.peft_config)}.")
     config = SteeringAdapterConfig(
@@ -171,8 +173,8 @@ def fit(
             source,
             layers=_gate_layers(resolved, given=layers is not None, each=each),
             readouts=READOUTS if readout is None else (readout,),
-            estimator=estimator,
-            parameters=_parameters(estimator, ridge, null_space_share),
+            parameter=parameter,
+            values=values,
             hidden_size=decoder.hidden_size,
             alpha=alpha,
             centred=gate != "linear",
@@ -252,16 +254,30 @@ def _check_choices(
         raise ValueError(f"`adapter_name` must be a name without dots, got {adapter_name!r}.")
 
 
-def _parameters(estimator: Estimator, ridge: float | None, null_space_share: float | None) -> tuple[float, ...]:
-    for name, value, of in (("ridge", ridge, "ridge"), ("null_space_share", null_space_share, "nullspace")):
+def _parameter(
+    estimator: Estimator, *, ridge: float | None, share: float | None, energy: float | None
+) -> tuple[Parameter, tuple[float, ...]]:
+    """What gates are fitted with, and the values that are tried."""
+    given: list[tuple[str, Parameter, Estimator, float | None]] = [
+        ("ridge", "ridge", "ridge", ridge),
+        ("null_space_share", "share", "nullspace", share),
+        ("null_space_energy", "energy", "nullspace", energy),
+    ]
+    if share is not None and energy is not None:
+        raise ValueError(f"Give `null_space_share` or `null_space_energy`, not both: got {share!r} and {energy!r}.")
+    for argument, parameter, of, value in given:
         if value is None:
             continue
         if estimator != of:
-            raise ValueError(f"`{name}` belongs to `estimator`={of!r}, got `estimator`={estimator!r}.")
-        if not value > 0 or (of == "nullspace" and value > 1):
-            raise ValueError(f"`{name}` must be positive{'' if of == 'ridge' else ' and at most 1'}, got {value!r}.")
-        return (value,)
-    return RIDGES if estimator == "ridge" else SHARES
+            raise ValueError(f"`{argument}` belongs to `estimator`={of!r}, got `estimator`={estimator!r}.")
+        if parameter == "ridge" and not value > 0:
+            raise ValueError(f"`ridge` must be positive, got {value!r}.")
+        if parameter == "share" and not 0 < value <= 1:
+            raise ValueError(f"`null_space_share` must be positive and at most 1, got {value!r}.")
+        if parameter == "energy" and not 0 <= value < 1:
+            raise ValueError(f"`null_space_energy` must be at least 0 and below 1, got {value!r}.")
+        return parameter, (value,)
+    return ("ridge", RIDGES) if estimator == "ridge" else ("share", SHARES)
 
 
 def _gate_layers(config: SteeringAdapterConfig, *, given: bool, each: bool) -> list[int]:

@@ -15,8 +15,8 @@ from .calibration import Bounds, calibrate, group_mean, supported_alpha
 from .candidates import (
     ALL,
     Candidate,
-    Estimator,
     Judged,
+    Parameter,
     Place,
     Readings,
     Solution,
@@ -53,13 +53,13 @@ class Fitted:
     Attributes:
         judged: The gates, by place; there is none in a modality for which there are too few examples to judge.
         readings: What they were solved from.
-        estimator, centred: How they were solved.
+        parameter, centred: How they were solved.
         trial_fold: The fold that most forget examples judge.
     """
 
     judged: dict[Place, list[Judged]]
     readings: dict[Place, Readings]
-    estimator: Estimator
+    parameter: Parameter
     centred: bool
     trial_fold: int
 
@@ -68,7 +68,7 @@ class Fitted:
         if fold in candidate.solutions:
             return candidate.solutions[fold]
         known = self.readings[candidate.place]
-        return solve(known, ALL, self.estimator, [candidate.parameter], centred=self.centred)[0]
+        return solve(known, ALL, self.parameter, [candidate.value], centred=self.centred)[0]
 
 
 def judge_gates(
@@ -76,8 +76,8 @@ def judge_gates(
     *,
     layers: Sequence[int],
     readouts: Sequence[Readout],
-    estimator: Estimator,
-    parameters: Sequence[float],
+    parameter: Parameter,
+    values: Sequence[float],
     hidden_size: int,
     alpha: float,
     centred: bool,
@@ -88,7 +88,7 @@ def judge_gates(
     places = [place for m in _AXIS if folds[m] for place in places_of(layers, readouts, m)]
     readings = {place: Readings(hidden_size) for place in places}
     if not places:
-        return Fitted({}, readings, estimator, centred, 0)
+        return Fitted({}, readings, parameter, centred, 0)
     batches = source.read(source.forget, layers, copies=FORGET_COPIES, description="Reading forget examples")
     collect(readings, batches, split.forget, forget=True)
     batches = source.read(source.retain, layers, copies=RETAIN_COPIES, description="Reading retained examples")
@@ -96,10 +96,10 @@ def judge_gates(
 
     candidates: dict[Place, list[Candidate]] = {}
     for place, known in readings.items():
-        of_fold = {f: solve(known, f, estimator, parameters, centred=centred) for f in folds[place.modality]}
+        of_fold = {f: solve(known, f, parameter, values, centred=centred) for f in folds[place.modality]}
         candidates[place] = [
-            Candidate(place, parameter, {fold: solved[i] for fold, solved in of_fold.items()})
-            for i, parameter in enumerate(parameters)
+            Candidate(place, value, {fold: solved[i] for fold, solved in of_fold.items()})
+            for i, value in enumerate(values)
         ]
 
     def judges(examples: Sequence[Example], roles: Sequence[Role]) -> list[int]:
@@ -125,7 +125,7 @@ def judge_gates(
         for place, solved in candidates.items()
     }
     trial_fold = max(range(FOLDS), key=lambda fold: sum(split.forget[i].judges == fold for i in forget))
-    return Fitted(judged, readings, estimator, centred, trial_fold)
+    return Fitted(judged, readings, parameter, centred, trial_fold)
 
 
 def _folds(source: Source, modality: Modality) -> set[int]:
@@ -162,7 +162,7 @@ class Chosen:
 
 def choose_gates(judged: dict[Place, list[Judged]], *, each: bool) -> Chosen:
     """
-    Choose the layer by the modality in which it does worse; in each modality, what is read and the ridge or share.
+    Choose the layer by the modality in which it does worse; in each modality, what is read and the parameter.
 
     The better of two gates is the one whose weakest held-out forget inputs are farther above the conformal threshold,
     in standard deviations of the retained scores. Of readouts with at least half the best one's distance, the gate

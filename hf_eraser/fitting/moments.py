@@ -62,3 +62,10 @@ class Moments:
         """The mean of `(x - center) (x - center)^T`, (d, d), float64."""
         cross = torch.outer(self.mean, center)
         return self.second_moment - cross - cross.T + torch.outer(center, center)
+
+    def without(self, part: Moments) -> Moments:
+        """The moments of the vectors that are here and not in `part`, all of whose vectors are here."""
+        rest = Moments(self.dim)
+        rest.count, rest.sum = self.count - part.count, self.sum - part.sum
+        rest._second = self.second_moment * self.count - part.second_moment * part.count
+        return rest

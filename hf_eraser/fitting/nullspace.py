@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def null_space(second_moment: Tensor, share: float) -> Tensor:
+def null_space(second_moment: Tensor, *, share: float | None = None, energy: float | None = None) -> Tensor:
     """
     A basis of the approximate null space of the retained inputs: the directions in which they have least energy.
 
@@ -14,18 +14,38 @@ def null_space(second_moment: Tensor, share: float) -> Tensor:
 
     Args:
         second_moment: Uncentred second moment of the retained readouts, (d, d), float64.
-        share: The share of all d directions that is taken, in (0, 1].
+        share: The share of all d directions that is taken, in (0, 1], whatever energy they hold (the paper).
+        energy: Instead, as many directions as together hold at most this share of the energy, in [0, 1).
 
     Returns:
-        U0, (d, m) with orthonormal columns, float64, m = max(1, floor(share * d)).
+        U0, (d, m) with orthonormal columns, float64; m = max(1, floor(share * d)) where a share is given.
 
     Raises:
-        ValueError: If `share` is not in (0, 1].
+        ValueError: If not one of `share` and `energy` is given, or it is out of its range, or if the retained inputs
+            have more than that energy in each direction: then there is no null space.
     """
-    if not 0 < share <= 1:
-        raise ValueError(f"`share` must be in (0, 1], got {share!r}.")
-    _, vectors = torch.linalg.eigh(second_moment)  # eigenvalues ascending
-    return vectors[:, : max(1, int(share * len(second_moment)))]
+    if (share is None) == (energy is None):
+        raise ValueError(f"Give `share` or `energy`, got {share!r} and {energy!r}.")
+    values, vectors = torch.linalg.eigh(second_moment)  # eigenvalues ascending
+    if share is not None:
+        if not 0 < share <= 1:
+            raise ValueError(f"`share` must be in (0, 1], got {share!r}.")
+        return vectors[:, : max(1, int(share * len(values)))]
+    assert energy is not None
+    if not 0 <= energy < 1:
+        raise ValueError(f"`energy` must be in [0, 1), got {energy!r}.")
+    values = values.clamp(min=0)
+    # What rounding leaves of an eigenvalue that is zero must not count.
+    rounding = len(values) * torch.finfo(values.dtype).eps * values[-1]
+    held = torch.where(values <= rounding, 0.0, values).cumsum(0)
+    taken = int((held <= energy * held[-1]).sum())
+    if taken == 0:
+        raise ValueError(
+            f"There is no null space: the retained inputs use all {len(values)} directions, the weakest with "
+            f"{float(values[0] / held[-1]):.1e} of their energy, and {energy:g} is allowed. Allow more energy, or use "
+            "the ridge estimator, which needs no null space."
+        )
+    return vectors[:, :taken]
 
 
 def nullspace_gate(forget: Tensor, basis: Tensor, *, gamma: float) -> Tensor:

@@ -25,12 +25,12 @@ class GateResult:
         layer: The decoder layer that it reads.
         readout: What it reads there.
         modality: The prompts that it is for: with an image, or text only.
-        parameter: The ridge, or the share of directions that the null space takes.
+        parameter: The ridge, or the share of directions or of energy that the null space takes.
         auc: Probability that a forget example scores above a retained one.
         forget_rate: Share of forget examples above the conformal threshold.
         false_rate: Share of retained examples above it, each group counted once.
         margin: Distance from the threshold to the weakest forget examples, in standard deviations of retained scores.
-        leak: Share of the retained readouts' norm that the null space lets through; None for the ridge.
+        leak: Share of the norm of held-out retained readouts that the null space lets through; None for the ridge.
     """
 
     layer: int
