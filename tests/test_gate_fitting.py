@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from hf_eraser.data import Example, read_examples
 from hf_eraser.fitting.calibration import auc, calibrate, group_conformal_threshold, supported_alpha
-from hf_eraser.fitting.candidates import Readings, solve
-from hf_eraser.fitting.direction import difference_of_means
+from hf_eraser.fitting.candidates import Candidate, Judged, Place, Readings, solve
+from hf_eraser.fitting.direction import difference_of_means, paired_pca
+from hf_eraser.fitting.gates import choose_gates
 from hf_eraser.fitting.moments import Moments
 from hf_eraser.fitting.nullspace import leak, null_space, nullspace_gate
-from hf_eraser.fitting.report import Trial
+from hf_eraser.fitting.report import GateResult, Trial
 from hf_eraser.fitting.ridge import ridge_gates
 from hf_eraser.fitting.split import FOLDS, Role, split_examples
 from hf_eraser.fitting.steering import middle_of_widest_plateau
@@ -102,6 +103,83 @@ def test_moments_do_not_grow_with_the_number_of_vectors():
         assert sum(len(rows) for rows in moments._rows) < 16
 
 
+def test_moments_without_a_part_are_those_of_the_rest():
+    rows = random(50, 6, 0)
+    every, part, rest = Moments(6), Moments(6), Moments(6)
+    for moments, added in ((every, rows), (part, rows[:20]), (rest, rows[20:])):
+        moments.add(added)
+    found = every.without(part)
+    assert found.count == 30
+    torch.testing.assert_close(found.mean, rest.mean)
+    torch.testing.assert_close(found.second_moment, rest.second_moment)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.integers(2, 24),
+    st.integers(1, 60),
+    st.integers(1, 24),
+    st.sampled_from([torch.float64, torch.float32, torch.bfloat16]),
+    st.integers(0, 10_000),
+)
+def test_null_space_without_energy_is_the_complement_of_what_retained_inputs_span(d, n, rank, dtype, seed):
+    rank = min(rank, d - 1)
+    # Whole numbers, which each dtype holds exactly: the rank is that of the numbers.
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(-3, 4, size=(n, rank)) @ rng.integers(-1, 2, size=(rank, d))
+    assume(rows.any())
+    retain = torch.from_numpy(rows).to(dtype)
+    assume(torch.equal(retain.double(), torch.from_numpy(rows).double()))
+    moments = Moments(d)
+    moments.add(retain)
+    basis = null_space(moments.second_moment, energy=0.0)
+    assert basis.shape == (d, d - np.linalg.matrix_rank(rows))
+    reference = np.eye(d) - np.linalg.pinv(rows.astype(float)) @ rows
+    torch.testing.assert_close(basis @ basis.T, torch.from_numpy(reference), atol=1e-6, rtol=0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(2, 16), st.integers(1, 40), st.floats(0.01, 0.9), st.integers(0, 10_000))
+def test_null_space_by_energy_takes_all_that_fits_and_no_more(d, n, energy, seed):
+    retain = random(n, d, seed)
+    shares = np.sort(np.linalg.svd(retain.numpy(), full_matrices=True)[1] ** 2)
+    shares = np.concatenate([np.zeros(d - len(shares)), shares]).cumsum() / shares.sum()
+    assume(abs(shares - energy).min() > 1e-9)
+    second = retain.T @ retain / n
+    if shares[0] > energy:
+        with pytest.raises(ValueError, match="There is no null space"):
+            null_space(second, energy=energy)
+        return
+    basis = null_space(second, energy=energy)
+    assert basis.shape[1] == int((shares <= energy).sum())
+    assert leak(second, basis) ** 2 <= energy + 1e-9
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 60), st.integers(2, 12), st.integers(1, 5), st.floats(1e-6, 1.0), st.integers(0, 10_000))
+def test_gate_is_sound_with_more_forget_inputs_than_dimensions_and_with_repeated_ones(n, d, repeats, gamma, seed):
+    forget = random(n, d, seed).repeat(repeats, 1)
+    basis = null_space(torch.diag(torch.arange(d, dtype=torch.float64)), share=0.6)
+    weight = nullspace_gate(forget, basis, gamma=gamma)
+    # Ridge regression as plain least squares over rows of sqrt(gamma).
+    coordinates = (forget @ basis).numpy()
+    system = np.concatenate([coordinates, np.sqrt(gamma) * np.eye(coordinates.shape[1])])
+    target = np.concatenate([np.ones(len(forget)), np.zeros(coordinates.shape[1])])
+    reference = basis.numpy() @ np.linalg.lstsq(system, target, rcond=None)[0]
+    torch.testing.assert_close(weight, torch.from_numpy(reference), atol=1e-6, rtol=1e-6)
+
+
+def test_ridge_gate_is_sound_where_all_inputs_of_a_class_are_one():
+    moments = []
+    for row in (torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 1.0, 0.0])):
+        moments.append(Moments(3))
+        moments[-1].add(row.repeat(20, 1))
+    (weight,) = ridge_gates(*moments, ridges=[1e-3])
+    assert torch.isfinite(weight).all()
+    assert float(weight[0] - weight[1]) > 0
+    assert float(weight[2]) == 0
+
+
 def test_leak_is_the_share_of_norm_that_the_null_space_lets_through():
     retain = random(30, 8, 0)
     basis = null_space(retain.T @ retain / 30, share=0.5)
@@ -113,6 +191,26 @@ def test_leak_is_the_share_of_norm_that_the_null_space_lets_through():
 def test_direction_leads_from_recall_to_refusal():
     recall, refusal = torch.tensor([[1.0, 0.0], [3.0, 0.0]]), torch.tensor([[0.0, 5.0]])
     assert difference_of_means(recall, refusal).tolist() == [[-2.0, 5.0]]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 20), st.integers(2, 16), st.integers(0, 10_000))
+def test_paired_pca_is_the_top_eigenvector_of_the_differences_second_moment(n, d, seed):
+    recall, shift = random(n, d, seed), random(1, d, seed + 1)
+    refusal = recall + 3 * shift + 0.3 * random(n, d, seed + 2)
+    differences = refusal - recall
+    found = paired_pca(recall, refusal)
+    _, vectors = np.linalg.eigh((differences.T @ differences).numpy())
+    top = torch.from_numpy(vectors[:, -1:])
+    torch.testing.assert_close((found @ top).abs(), found.norm()[None, None])
+    mean = differences.mean(dim=0)
+    assert float(found[0] @ mean) > 0  # the way of the mean, and as long as it is along the component
+    torch.testing.assert_close(found[0] @ mean, found.square().sum())
+
+
+def test_paired_pca_needs_pairs():
+    with pytest.raises(ValueError, match="as many"):
+        paired_pca(torch.ones(2, 3), torch.ones(3, 3))
 
 
 @settings(max_examples=60, deadline=None)
@@ -171,6 +269,8 @@ def test_bounds_lie_in_the_gap_and_in_order():
     ("call", "message"),
     [
         (lambda: null_space(torch.eye(2), share=0.0), "`share`"),
+        (lambda: null_space(torch.eye(2), energy=1.0), "`energy`"),
+        (lambda: null_space(torch.eye(2)), "`share` or `energy`"),
         (lambda: nullspace_gate(torch.ones(1, 2), torch.eye(2), gamma=0.0), "`gamma`"),
         (lambda: ridge_gates(Moments(2), Moments(2), ridges=[0.1]), "examples"),
         (lambda: group_conformal_threshold(torch.ones(1), [0], alpha=1.0), "`alpha`"),
@@ -240,3 +340,24 @@ def test_scores_of_a_solution_are_zero_on_retained_and_one_on_forget_means():
             assert float((retain @ gate.weight - gate.offset).mean()) == pytest.approx(0, abs=1e-6)
             assert float((forget @ gate.weight - gate.offset).mean()) == pytest.approx(1, abs=1e-5)
         assert all(gate.offset == 0 for gate in solve(known, 0, parameter, values, centred=False))
+
+
+def gate_with_margin(layer, readout, margin):
+    place = Place(layer, readout, "text")
+    result = GateResult(layer, readout, "text", 0.1, auc=0.99, forget_rate=1.0, false_rate=0.0, margin=margin)
+    return place, [Judged(Candidate(place, 0.1, {}), [0, 1], 0.0, 0.5, result)]
+
+
+@pytest.mark.parametrize(
+    ("margins", "chosen"),
+    [
+        ({(2, "prompt"): 0.76, (2, "last"): 0.3, (3, "prompt"): 0.4, (3, "last"): 0.5}, (3, "last")),
+        ({(2, "prompt"): 0.76, (2, "last"): 0.3, (3, "prompt"): 0.4, (3, "last"): 0.3}, (2, "prompt")),
+        ({(2, "prompt"): 0.5, (2, "last"): 0.5, (3, "prompt"): 0.9, (3, "last"): 0.6}, (3, "last")),
+        ({(2, "prompt"): -0.1, (2, "last"): -0.2, (3, "prompt"): -0.3, (3, "last"): -0.4}, (2, "prompt")),
+    ],
+)
+def test_gate_depends_little_on_the_wording_unless_that_costs_half_the_best_margin(margins, chosen):
+    judged = dict(gate_with_margin(*place, margin) for place, margin in margins.items())
+    found = choose_gates(judged, each=False)
+    assert (found.gate_layer, found.readouts["text"]) == chosen

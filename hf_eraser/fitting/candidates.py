@@ -173,7 +173,7 @@ def solve(
             basis = null_space(retain.second_moment, **{parameter: value})
             gamma = _RELATIVE_GAMMA * float((rows @ basis).square().sum(dim=1).mean())
             weights.append(nullspace_gate(rows, basis, gamma=max(gamma, torch.finfo(torch.float64).tiny)))
-            leaks[i] = leak(held_out.second_moment, basis)
+            leaks[i] = leak(held_out.second_moment, basis) if held_out.count else None
     solutions = []
     for weight, leaked in zip(weights, leaks):
         offset = float(weight @ retain.mean) if centred else 0.0

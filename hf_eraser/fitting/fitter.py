@@ -5,18 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
 
 from ..config import GATE_MODES, READOUTS, GateMode, Readout, SteeringAdapterConfig
-from ..data import check_disjoint, check_processor, read_examples
+from ..data import Example, check_disjoint, check_processor, read_examples
 from ..decoder import find_decoder
 from .adversarial import PGD, perturb_examples
 from .augment import Augmentation
 from .candidates import RIDGES, SHARES, Estimator, Parameter
+from .direction import DirectionMethod
 from .gates import choose_gates, gate_tensors, judge_gates
 from .report import FitReport, find_warnings
 from .source import Source
@@ -26,6 +27,9 @@ from .steering import adapter_tensors, attach_fitted, choose_steering, erasure_d
 
 # Added to a forget prompt where the user gives no refusal examples.
 REFUSAL_INSTRUCTION = 'Do not answer this question. Say only: "I cannot answer this question."'
+
+# Which recall and refusal examples make the directions.
+Contrast = Literal["both", "text", "image"]
 
 # At most so many layers are tried for the gate, evenly spread.
 _MAX_GATE_LAYERS = 8
@@ -45,6 +49,8 @@ def fit(
     readout: Readout | None = None,
     strength: float | None = None,
     gate: GateMode = "calibrated",
+    direction: DirectionMethod = "difference_of_means",
+    contrast: Contrast = "both",
     estimator: Estimator = "ridge",
     ridge: float | None = None,
     null_space_share: float | None = None,
@@ -81,6 +87,9 @@ def fit(
             chosen, for prompts with an image and for others by themselves.
         strength: Factor of the directions. The default is the middle of the widest range at which the model refuses.
         gate: How a score becomes a gate: `"calibrated"`, `"linear"` (the paper) or `"always"`.
+        direction: How a layer's direction is made of recall and refusal examples: `"difference_of_means"` (the paper)
+            or `"paired_pca"`, the first principal component of `refusal[i] - recall[i]`.
+        contrast: Which of them are used: `"both"`, `"text"` (those without an image) or `"image"` (those with one).
         estimator: `"ridge"`, the regularised discriminant, or `"nullspace"` (the paper).
         ridge: The ridge of the discriminant, relative to the mean variance.
         null_space_share: The share of all directions that the null space takes, in (0, 1] (the paper).
@@ -111,6 +120,8 @@ def fit(
         readout=readout,
         gate=gate,
         estimator=estimator,
+        direction=direction,
+        contrast=contrast,
         alpha=alpha,
         batch_size=batch_size,
         adapter_name=adapter_name,
@@ -137,6 +148,13 @@ def fit(
         refusal_examples = [example.with_text_added(REFUSAL_INSTRUCTION) for example in forget_examples]
     else:
         refusal_examples = read_examples(refusal, "refusal")
+    recall_examples = _contrasted(recall_examples, contrast, "recall")
+    refusal_examples = _contrasted(refusal_examples, contrast, "refusal")
+    if direction == "paired_pca" and len(recall_examples) != len(refusal_examples):
+        raise ValueError(
+            "`direction`='paired_pca' pairs `recall[i]` (by default the forget set) with `refusal[i]`: there must be "
+            f"as many of one as of the other, got {len(recall_examples)} and {len(refusal_examples)}."
+        )
 
     attack = PGD() if adversarial is True else (adversarial or None)
     attacked = [i for i, example in enumerate(recall_examples) if attack and example.images and example.answer]
@@ -166,7 +184,7 @@ def fit(
         for i, perturbed in zip(attacked, found):
             recall_examples[i] = perturbed.example
     with _timed(seconds, "directions"):
-        erasure = erasure_directions(source, recall_examples, refusal_examples, depth=depth)
+        erasure = erasure_directions(source, recall_examples, refusal_examples, depth=depth, method=direction)
     each = gate_layer == "each"
     with _timed(seconds, "gates"):
         fitted = judge_gates(
@@ -232,6 +250,8 @@ def _check_choices(
     readout: str | None,
     gate: str,
     estimator: str,
+    direction: str,
+    contrast: str,
     alpha: float,
     batch_size: int,
     adapter_name: str,
@@ -241,6 +261,8 @@ def _check_choices(
         ("readout", readout, (None, *READOUTS)),
         ("gate", gate, GATE_MODES),
         ("estimator", estimator, ("ridge", "nullspace")),
+        ("direction", direction, get_args(DirectionMethod)),
+        ("contrast", contrast, get_args(Contrast)),
     ):
         if value not in allowed:
             raise ValueError(f"`{name}` must be one of {allowed}, got {value!r}.")
@@ -252,6 +274,16 @@ def _check_choices(
         raise TypeError(f"`adversarial` must be True, False or a PGD, got {adversarial!r}.")
     if not isinstance(adapter_name, str) or not adapter_name or "." in adapter_name:
         raise ValueError(f"`adapter_name` must be a name without dots, got {adapter_name!r}.")
+
+
+def _contrasted(examples: list[Example], contrast: Contrast, argument: str) -> list[Example]:
+    if contrast == "both":
+        return examples
+    chosen = [example for example in examples if bool(example.images) is (contrast == "image")]
+    if not chosen:
+        kind = "with" if contrast == "image" else "without"
+        raise ValueError(f"`contrast`={contrast!r} uses `{argument}` examples {kind} an image, and there are none.")
+    return chosen
 
 
 def _parameter(

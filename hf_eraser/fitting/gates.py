@@ -162,11 +162,12 @@ class Chosen:
 
 def choose_gates(judged: dict[Place, list[Judged]], *, each: bool) -> Chosen:
     """
-    Choose the layer by the modality in which it does worse; in each modality, what is read and the parameter.
+    Choose a layer, and in each modality what is read there and the parameter.
 
     The better of two gates is the one whose weakest held-out forget inputs are farther above the conformal threshold,
-    in standard deviations of the retained scores. Of readouts with at least half the best one's distance, the gate
-    reads what depends least on the wording: however many wordings are held out, users will find others.
+    in standard deviations of the retained scores: its margin. Of gates with at least half the best margin of any layer
+    and readout, those are taken that read what depends least on the wording: however many wordings are held out, users
+    will find others. Of layers that are alike in this, the one whose worse modality does better is taken.
 
     Args:
         judged: All gates that were tried.
@@ -196,20 +197,33 @@ def choose_gates(judged: dict[Place, list[Judged]], *, each: bool) -> Chosen:
         }
         return Chosen(chosen, None, {i: {m: best[Place(i, chosen[m], m)] for m in modalities} for i in layers})
 
-    def at(layer: int) -> dict[Modality, Judged]:
-        return {m: _steadiest([best[Place(layer, r, m)] for r in readouts(m)]) for m in modalities}
+    enough = {
+        m: _NEAR * max(judgement.result.margin for place, judgement in best.items() if place.modality == m)
+        for m in modalities
+    }
 
-    layer = max(layers, key=lambda i: min(judgement.key for judgement in at(i).values()))
+    def at(layer: int) -> dict[Modality, Judged]:
+        return {m: _steadiest([best[Place(layer, r, m)] for r in readouts(m)], enough[m]) for m in modalities}
+
+    def key(layer: int) -> tuple[int, int, tuple[float, float]]:
+        gates = at(layer)
+        near = sum(gate.result.margin >= enough[m] for m, gate in gates.items())
+        return near, -sum(map(_unsteadiness, gates.values())), min(gate.key for gate in gates.values())
+
+    layer = max(layers, key=key)
     gates = at(layer)
     return Chosen({m: gates[m].candidate.place.readout for m in modalities}, layer, {layer: gates})
 
 
-def _steadiest(gates: Sequence[Judged]) -> Judged:
-    """Of gates that read differently, the one that depends least on the wording and is nearly as good as the best."""
-    best = max(gates, key=lambda judgement: judgement.key)
-    near = [judgement for judgement in gates if judgement.result.margin >= _NEAR * best.result.margin]
-    order = _STEADINESS[best.candidate.place.modality]
-    return min([*near, best], key=lambda judgement: order.index(judgement.candidate.place.readout))
+def _steadiest(gates: Sequence[Judged], enough: float) -> Judged:
+    """The gate with margin enough that depends least on the wording; the best one where none has."""
+    near = [judgement for judgement in gates if judgement.result.margin >= enough]
+    return min(near, key=_unsteadiness) if near else max(gates, key=lambda judgement: judgement.key)
+
+
+def _unsteadiness(judged: Judged) -> int:
+    place = judged.candidate.place
+    return _STEADINESS[place.modality].index(place.readout)
 
 
 @dataclass(frozen=True)

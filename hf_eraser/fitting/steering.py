@@ -20,7 +20,7 @@ from ..data import Example
 from ..decoder import find_decoder
 from ..layer import adapter_layout
 from .capture import steering_off
-from .direction import difference_of_means
+from .direction import DirectionMethod, difference_of_means, paired_pca
 from .gates import GateTensors
 from .generation import greedy_answers, is_refusal
 from .report import Trial
@@ -55,20 +55,23 @@ class Erasure:
 
 
 def erasure_directions(
-    source: Source, recall: Sequence[Example], refusal: Sequence[Example], *, depth: int
+    source: Source, recall: Sequence[Example], refusal: Sequence[Example], *, depth: int, method: DirectionMethod
 ) -> Erasure:
     """The directions from recall to refusal at the last prompt token, and how the base model refuses."""
     layers = range(depth)
-    last: dict[str, dict[int, list[Tensor]]] = {}
+    last: dict[str, dict[int, Tensor]] = {}
     for name, examples in (("recall", recall), ("refusal", refusal)):
-        rows = last[name] = {layer: [] for layer in layers}
+        rows: dict[int, list[Tensor]] = {layer: [] for layer in layers}
+        order: list[int] = []
         for batch in source.read(examples, layers, copies=0, description=f"Reading {name} examples"):
+            order += batch.indices
             for layer, sums in batch.sums.items():
                 rows[layer].append(sums.last.to("cpu", torch.float32))
-    directions = {
-        layer: difference_of_means(torch.cat(last["recall"][layer]), torch.cat(last["refusal"][layer]))
-        for layer in layers
-    }
+        # They come ordered by length; pairs are by position.
+        as_given = torch.tensor(order).argsort()
+        last[name] = {layer: torch.cat(rows[layer])[as_given] for layer in layers}
+    direction = paired_pca if method == "paired_pca" else difference_of_means
+    directions = {layer: direction(last["recall"][layer], last["refusal"][layer]) for layer in layers}
     shown = _evenly(refusal, _REFUSAL_EXAMPLES)
     with steering_off(source.model):
         answers = greedy_answers(source.model, source.processor, shown, batch_size=source.batch_size)
