@@ -146,7 +146,7 @@ def test_adapters_that_cannot_be_combined_are_refused(llava, adapters, weights, 
 def test_steering_and_a_lora_act_together_on_a_plain_model(untaught):
     model, processor = untaught
     inputs = batch_of(model, processor, PROMPTS)
-    attach(model, "forget")
+    attach(model, "forget", low=-1e3, high=-1e2)  # open for every prompt
     model.add_adapter(LoraConfig(target_modules=["q_proj"], r=2, init_lora_weights=False), "lora")
     results = []
     for names in (["forget"], ["lora"], ["forget", "lora"]):
