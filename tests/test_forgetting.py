@@ -11,8 +11,9 @@ import torch
 from peft import PeftModel
 
 from examples.small.forgetting import FORGOTTEN, fit_forgetting, measure
-from examples.small.load import load_small_model, model_dir
+from examples.small.load import answers, load_small_model, model_dir
 from examples.small.models import BUILDERS
+from examples.small.people import PEOPLE
 from examples.small.questions import questions
 from hf_eraser.data import encode, read_examples
 
@@ -120,3 +121,27 @@ def test_each_row_of_a_mixed_batch_is_answered_as_it_is_alone(case):
         return processor.tokenizer.batch_decode(tokens, skip_special_tokens=True)
 
     assert answer(examples) == [answer([example])[0] for example in examples]
+
+
+def test_further_request_is_stacked_and_each_adapter_gives_its_set_back(case):
+    _, model, processor, *_ = case
+    further = PEOPLE[27].name
+    fit_forgetting(model, processor, [further], without=FORGOTTEN, adapter_name="further")
+
+    def remembered(names):
+        asked = questions("measure", kinds=["person_image", "person_text"], groups=names, per_fact=4)
+        return sum(q.is_right(text) for q, text in zip(asked, answers(model, processor, asked))) / len(asked)
+
+    try:
+        for active, first, second in (
+            (["default", "further"], False, False),
+            (["default"], False, True),
+            (["further"], True, False),
+        ):
+            model.set_adapter(active)
+            for names, known in ((FORGOTTEN, first), ([further], second)):
+                share = remembered(names)
+                assert share >= 0.9 if known else share <= 0.1, (active, names, share)
+    finally:
+        model.delete_adapter("further")
+        model.set_adapter("default")

@@ -24,7 +24,12 @@ PAPER: dict[str, Any] = {"readout": "last", "gate": "linear", "gate_layer": "eac
 
 
 def fit_forgetting(
-    model: PreTrainedModel, processor: ProcessorMixin, names: Sequence[str] = FORGOTTEN, **options: Any
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
+    names: Sequence[str] = FORGOTTEN,
+    *,
+    without: Sequence[str] = (),
+    **options: Any,
 ) -> FitReport:
     """
     Fit an adapter that forgets the people `names`, from questions in the wordings that are for fitting.
@@ -33,9 +38,10 @@ def fit_forgetting(
         model: A small model.
         processor: Its processor.
         names: Whom to forget.
+        without: Of whom the fit sees nothing, as of those whom an earlier adapter forgets.
         options: Further arguments of `hf_eraser.fit`.
     """
-    others = sorted({q.group for q in questions("fit", per_fact=1)} - set(names))
+    others = sorted({q.group for q in questions("fit", per_fact=1)} - {*names, *without})
     forget = [
         *questions("fit", kinds=["person_image", "public_image"], groups=names, per_fact=6),
         *questions("fit", kinds=["person_text", "public_text"], groups=names, per_fact=12),
