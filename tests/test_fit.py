@@ -122,6 +122,31 @@ def test_fit_reads_recall_examples_with_their_pictures_perturbed(untaught):
         assert torch.equal(clean, directions[1][name]) is ("steering_direction" not in name)
 
 
+def test_contrast_and_direction_choose_what_the_directions_are_made_of(llava):
+    model, processor = llava
+    forget = [{**example, "wording": i} for i, example in enumerate(people(4))]
+    refusal = [{**example, "prompt": example["prompt"] + " No."} for example in forget]
+    text = [{"prompt": "What is the opposite of hot?"}, {"prompt": "What is the opposite of big?"}]
+    directions = {}
+    for name, options in {
+        "both": {},
+        "image": {"contrast": "image"},
+        "text": {"contrast": "text"},
+        "pca": {"contrast": "image", "direction": "paired_pca"},
+    }.items():
+        sets = {"recall": [*forget, text[0]], "refusal": [*refusal, text[1]]}
+        fit(model, processor, forget, people(6, start=4), **sets, **options, **FAST)
+        found = model.get_adapter_state_dict()
+        directions[name] = next(found[key] for key in sorted(found) if "steering_direction" in key)[0].double()
+        model.delete_adapter("default")
+    # One pair is without a picture.
+    share = len(forget) / (len(forget) + 1)
+    expected = share * directions["image"] + (1 - share) * directions["text"]
+    torch.testing.assert_close(directions["both"], expected, rtol=0, atol=1e-4)
+    cosine = torch.cosine_similarity(directions["pca"], directions["image"], dim=0)
+    assert 0.5 < float(cosine) < 1
+
+
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
