@@ -161,7 +161,6 @@ def solve(
         centred: Whether the score of an average retained readout is put at 0. A linear gate has no offset.
     """
     rows, retain = known.forget(fold), known.retain[fold]
-    held_out = retain if fold == ALL else known.retain[ALL].without(retain)
     forget = Moments(retain.dim)
     forget.add(rows)
     leaks: list[float | None] = [None] * len(values)
@@ -169,6 +168,7 @@ def solve(
         weights = list(ridge_gates(forget, retain, ridges=values))
     else:
         weights = []
+        held_out = retain if fold == ALL else known.retain[ALL].without(retain)
         for i, value in enumerate(values):
             basis = null_space(retain.second_moment, **{parameter: value})
             gamma = _RELATIVE_GAMMA * float((rows @ basis).square().sum(dim=1).mean())
