@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,31 @@ class Example:
             for message in self.messages
         )
         return replace(self, messages=messages)
+
+    @property
+    def begun(self) -> bool:
+        """Whether the chat ends with the beginning of an answer, which the model is to go on with."""
+        return bool(self.messages[-1]["role"] == "assistant")
+
+    def reworded(self, reword: Callable[[str], str]) -> Example:
+        """The same question with the last text of its user put in other words; as it is, if there is none."""
+        for m, message in reversed(list(enumerate(self.messages))):
+            parts = list(_parts(message))
+            for p, part in reversed(list(enumerate(parts))):
+                if message["role"] == "user" and part["type"] == "text":
+                    parts[p] = {**part, "text": reword(part["text"])}
+                    changed = {**message, "content": parts}
+                    return replace(self, messages=(*self.messages[:m], changed, *self.messages[m + 1 :]))
+        return self
+
+    def with_answer_begun(self, text: str) -> Example:
+        """The same question with the beginning of an answer."""
+        answer = {"role": "assistant", "content": [{"type": "text", "text": text}]}
+        return replace(self, messages=(*self.messages, answer))
+
+    def with_changed_images(self, change: Callable[[Image.Image], Image.Image]) -> Example:
+        """The same question about changed pictures."""
+        return self.with_images([change(open_image(image)) for image in self.images])
 
     def with_text_added(self, text: str) -> Example:
         """The same question with `text` behind its last message."""
@@ -187,12 +213,38 @@ def check_disjoint(forget: Sequence[Example], retain: Sequence[Example]) -> None
             )
 
 
+def batches(examples: Sequence[Example], batch_size: int) -> list[list[int]]:
+    """Positions in batches of prompts of one kind, which can be encoded together, and of about one length."""
+
+    def kind(i: int) -> tuple[int, bool]:
+        return len(examples[i].images), examples[i].begun
+
+    def length(i: int) -> int:
+        return sum(len(str(message["content"])) for message in examples[i].messages)
+
+    order = sorted(range(len(examples)), key=lambda i: (kind(i), length(i)))
+    found = []
+    for _, alike in itertools.groupby(order, key=kind):
+        positions = list(alike)
+        found += [positions[start : start + batch_size] for start in range(0, len(positions), batch_size)]
+    return found
+
+
 def encode(
     processor: ProcessorMixin | PreTrainedTokenizerBase, examples: Sequence[Example], device: torch.device
 ) -> dict[str, Any]:
-    """The inputs of the model for a batch of questions, left-padded, up to where the answer begins."""
+    """
+    The inputs of the model for a batch of questions, left-padded, up to where the answer begins, or goes on where the
+    examples' chats end with its beginning.
+
+    Raises:
+        ValueError: If only some of the chats do.
+    """
+    begun = examples[0].begun
+    if any(example.begun != begun for example in examples):
+        raise ValueError("Chats that end with the beginning of an answer and others cannot be in one batch.")
     common: dict[str, Any] = {
-        "add_generation_prompt": True,
+        **({"continue_final_message": True} if begun else {"add_generation_prompt": True}),
         "tokenize": True,
         "return_dict": True,
         "return_tensors": "pt",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -63,6 +63,13 @@ class PGD:
                 raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)!r}.")
 
 
+# What a perturbation is to lower: of the model's inputs, the loss of each row, (n,), and whether the row got there.
+Loss = Callable[[dict[str, Any]], tuple[Tensor, Tensor]]
+
+# Gives a batch's inputs, and their loss.
+Objective = Callable[[Sequence[Example]], tuple[dict[str, Any], Loss]]
+
+
 @dataclass(frozen=True)
 class AdversarialExample:
     """
@@ -70,8 +77,8 @@ class AdversarialExample:
 
     Attributes:
         example: The example; each picture is an 8-bit `PIL.Image.Image` within the ball.
-        loss: Mean negative log-likelihood of the answer's tokens, in nats.
-        success: Whether each token of the answer is the most likely one, given those before it.
+        loss: What was lowered: the mean negative log-likelihood of the answer's tokens, in nats.
+        success: Whether it got there: each token of the answer is the most likely one, given those before it.
     """
 
     example: Example
@@ -115,31 +122,45 @@ def perturb(
 
 
 def perturb_examples(
-    model: PreTrainedModel, processor: Any, examples: Sequence[Example], attack: PGD, *, batch_size: int
+    model: PreTrainedModel,
+    processor: Any,
+    examples: Sequence[Example],
+    attack: PGD,
+    *,
+    batch_size: int,
+    objective: Objective | None = None,
 ) -> list[AdversarialExample]:
-    """As `perturb`, for examples that were read."""
+    """As `perturb`, for examples that were read, and towards any objective; the default is to get their answers."""
+    if objective is None:
+
+        def objective(batch: Sequence[Example]) -> tuple[dict[str, Any], Loss]:
+            inputs, labels = _with_answers(model, processor, batch)
+            return inputs, lambda inputs: _answer_loss(model, inputs, labels)
+
     generator = torch.Generator().manual_seed(attack.seed)
     found: list[AdversarialExample] = []
     total = len(examples) * attack.restarts * attack.steps
     with evaluating(model), steering_off(model), tqdm(total=total, desc="Perturbing pictures", unit="step") as bar:
         for start in range(0, len(examples), batch_size):
             batch = list(examples[start : start + batch_size])
-            found += _perturb_batch(model, processor, batch, attack, generator, bar)
+            found += _perturb_batch(processor, batch, attack, objective, generator, bar)
     return found
 
 
 def _perturb_batch(
-    model: PreTrainedModel,
     processor: Any,
     batch: list[Example],
     attack: PGD,
+    objective: Objective,
     generator: torch.Generator,
     bar: Any,
 ) -> list[AdversarialExample]:
     pictures = [open_image(image) for example in batch for image in example.images]
     owner = [row for row, example in enumerate(batch) for _ in example.images]
     clean = [torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1).float() / 255 for picture in pictures]
-    inputs, labels = _with_answers(model, processor, batch)
+    inputs, loss_of = objective(batch)
+    if "pixel_values" not in inputs:
+        raise ValueError(f"{type(processor).__name__} gives no 'pixel_values': its pictures cannot be perturbed.")
     layout = _Layout(processor, clean, inputs["pixel_values"])
     best = list(clean)
     best_loss = torch.full((len(batch),), torch.inf)
@@ -150,7 +171,7 @@ def _perturb_batch(
             for picture in current:
                 picture.requires_grad_()
             inputs["pixel_values"] = layout([_as_seen(p, origin, attack) for p, origin in zip(current, clean)])
-            loss, right = _answer_loss(model, inputs, labels)
+            loss, right = loss_of(inputs)
             better = ~solved & (right | (loss.detach().cpu() < best_loss))
             for i, picture in enumerate(current):
                 if better[owner[i]]:
@@ -232,8 +253,6 @@ class _Layout:
 def _with_answers(model: PreTrainedModel, processor: Any, batch: Sequence[Example]) -> tuple[dict[str, Any], Tensor]:
     """The model's inputs for prompts and answers, and the labels: the answers' tokens, -100 elsewhere."""
     inputs = encode(processor, batch, model.device)
-    if "pixel_values" not in inputs:
-        raise ValueError(f"{type(processor).__name__} gives no 'pixel_values': its pictures cannot be perturbed.")
     tokenizer = processor.tokenizer
     answers = [_answer_tokens(processor, example) for example in batch]
     width = max(len(answer) for answer in answers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
@@ -29,6 +29,17 @@ class Augmentation:
     brightness: float = 0.25
     noise: float = 0.03
     jpeg: int = 40
+
+    def harder(self) -> Augmentation:
+        """One that changes pictures twice as much."""
+        return replace(
+            self,
+            crop=min(2 * self.crop, 0.9),
+            rotation=2 * self.rotation,
+            brightness=min(2 * self.brightness, 0.9),
+            noise=2 * self.noise,
+            jpeg=max(self.jpeg // 2, 1),
+        )
 
     def __call__(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
         """A changed copy of `image`, of the same size, in RGB."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
 
 from ..call import SteeringCall
-from ..data import Example, encode
+from ..data import Example, batches, encode
 from ..decoder import find_decoder, image_token_ids
 from ..gate import ReadoutSums
 from ..layer import SteeringTensors
@@ -62,55 +62,58 @@ def capture(
         description: What the progress bar says.
         prepare: Gives the example that is shown at a position, of the same length; the default shows it as it is.
     """
-    # Prompts of one kind and of about one length together: less padding.
-    order = sorted(range(len(examples)), key=lambda i: (len(examples[i].images), _text_length(examples[i])))
     bar = tqdm(total=len(examples), desc=description, unit="example")
-    with bar, reading(model, layers) as sums, steering_off(model):
-        for start in range(0, len(order), batch_size):
-            indices = order[start : start + batch_size]
+    with bar, reading(model, layers) as read, steering_off(model):
+        for indices in batches(examples, batch_size):
             shown = [examples[i] if prepare is None else prepare(i) for i in indices]
             inputs = encode(processor, shown, model.device)
-            sums.clear()
-            _forward(model, inputs, sums)
-            read = {layer: sums.sums[layer] for layer in layers}
-            yield Captured(indices, read, next(iter(read.values())).has_image)
+            with torch.no_grad():
+                sums = read(inputs)
+            yield Captured(indices, sums, next(iter(sums.values())).has_image)
             bar.update(len(indices))
 
 
-def _text_length(example: Example) -> int:
-    return sum(len(str(message["content"])) for message in example.messages)
-
-
-class _Reading:
-    """The call that the hooks read for, and what they read."""
-
-    def __init__(self) -> None:
-        self.call: SteeringCall | None = None
-        self.sums: dict[int, ReadoutSums] = {}
-
-    def clear(self) -> None:
-        self.call, self.sums = None, {}
+Read = Callable[[dict[str, Any]], dict[int, ReadoutSums]]
 
 
 @contextmanager
-def reading(model: PreTrainedModel, layers: Sequence[int]) -> Iterator[_Reading]:
-    """Hooks on these decoder layers, the model in evaluation mode; both undone at the end."""
-    state = _Reading()
+def reading(model: PreTrainedModel, layers: Sequence[int]) -> Iterator[Read]:
+    """
+    Gives a function that runs the model on inputs and returns what the readouts need, by layer, with gradients where
+    they are on. Hooks on these decoder layers and the model's evaluation mode are undone at the end.
+    """
+    call: SteeringCall | None = None
+    sums: dict[int, ReadoutSums] = {}
     decoder = find_decoder(model)
     handles = []
+
+    def read(inputs: dict[str, Any]) -> dict[int, ReadoutSums]:
+        nonlocal call
+        call = SteeringCall.of(
+            inputs, adapters=(), image_ids=image_token_ids(model.config), embedding=model.get_input_embeddings()
+        )
+        # Only the residual stream is wanted: no cache, and no logits beyond the last position.
+        options: dict[str, Any] = {"use_cache": False}
+        if "logits_to_keep" in inspect.signature(model.forward).parameters:
+            options["logits_to_keep"] = 1
+        model(**inputs, **options)
+        found = {layer: sums[layer] for layer in layers}
+        sums.clear()
+        return found
+
     try:
         for index in layers:
 
             def hook(module: nn.Module, args: Any, output: Any, index: int = index) -> None:
-                assert state.call is not None
-                assert state.call.prompt_mask is not None
-                assert state.call.image_mask is not None
+                assert call is not None
+                assert call.prompt_mask is not None
+                assert call.image_mask is not None
                 hidden = output[0] if isinstance(output, tuple) else output
-                state.sums[index] = ReadoutSums.of(hidden, state.call.prompt_mask, state.call.image_mask)
+                sums[index] = ReadoutSums.of(hidden, call.prompt_mask, call.image_mask)
 
             handles.append(decoder.layers[index].register_forward_hook(hook))
         with evaluating(model):
-            yield state
+            yield read
     finally:
         for handle in handles:
             handle.remove()
@@ -126,18 +129,6 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes.items():
             module.training = training
-
-
-def _forward(model: PreTrainedModel, inputs: dict[str, Any], state: _Reading) -> None:
-    state.call = SteeringCall.of(
-        inputs, adapters=(), image_ids=image_token_ids(model.config), embedding=model.get_input_embeddings()
-    )
-    # Only the residual stream is wanted: no cache, and no logits beyond the last position.
-    options: dict[str, Any] = {"use_cache": False}
-    if "logits_to_keep" in inspect.signature(model.forward).parameters:
-        options["logits_to_keep"] = 1
-    with torch.no_grad():
-        model(**inputs, **options)
 
 
 @contextmanager

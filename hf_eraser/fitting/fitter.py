@@ -15,11 +15,13 @@ from ..config import GATE_MODES, READOUTS, GateMode, Readout, SteeringAdapterCon
 from ..data import Example, check_disjoint, check_processor, read_examples
 from ..decoder import find_decoder
 from .adversarial import PGD, perturb_examples
+from .attacks import attacks_of
 from .augment import Augmentation
 from .candidates import RIDGES, SHARES, Estimator, Parameter
 from .direction import DirectionMethod
 from .gates import choose_gates, gate_tensors, judge_gates
 from .report import FitReport, find_warnings
+from .resistance import resist
 from .source import Source
 from .split import split_examples
 from .steering import adapter_tensors, attach_fitted, choose_steering, erasure_directions
@@ -58,6 +60,7 @@ def fit(
     alpha: float = 0.05,
     adversarial: bool | PGD = False,
     augment: bool | Augmentation = True,
+    attacks: bool | Sequence[str] = True,
     seed: int = 0,
     batch_size: int = 8,
 ) -> FitReport:
@@ -101,6 +104,9 @@ def fit(
         adversarial: Whether the pictures of recall examples that have an `"answer"` are perturbed towards it (the
             paper, whose recall prompts the model would else refuse); a `PGD` says how.
         augment: Whether pictures are also shown changed (mirrored as well); an `Augmentation` says how.
+        attacks: Whether questions are also shown reworded, misspelt, in another order and with their answer begun, in
+            both sets alike, so that a gate is chosen that holds up against it; instead, templates of your own with
+            `{}` for the question, such as ones in another language.
         seed: Seed of the split and of the changed pictures.
         batch_size: Examples a forward pass.
 
@@ -127,6 +133,7 @@ def fit(
         adapter_name=adapter_name,
         adversarial=adversarial,
     )
+    tried_attacks = attacks_of(attacks)
     parameter, values = _parameter(estimator, ridge=ridge, share=null_space_share, energy=null_space_energy)
     if adapter_name in getattr(model, "peft_config", {}):
         raise ValueError(f"`adapter_name`={adapter_name!r} is taken, there are {sorted(model.peft_config)}.")
@@ -172,6 +179,7 @@ def fit(
         retain=retain_examples,
         split=split_examples(forget_examples, retain_examples, rng=np.random.default_rng(seed)),
         augmentation=Augmentation() if augment is True else (augment or None),
+        attacks=tried_attacks,
         seed=seed,
         batch_size=batch_size,
     )
@@ -200,12 +208,13 @@ def fit(
         chosen = choose_gates(fitted.judged, each=each)
         gates = gate_tensors(chosen, fitted, gate=gate, hidden_size=decoder.hidden_size)
         trial_gates = gate_tensors(chosen, fitted, gate=gate, hidden_size=decoder.hidden_size, fold=fitted.trial_fold)
+    held = [e for e, role in zip(forget_examples, source.split.forget) if role.judges == fitted.trial_fold]
     with _timed(seconds, "strength"):
         steering = choose_steering(
             source,
             erasure,
             trial_gates,
-            [e for e, role in zip(forget_examples, source.split.forget) if role.judges == fitted.trial_fold],
+            held,
             SteeringAdapterConfig(
                 gate_layer=gates.gate_layer, readout=gates.readout, text_readout=gates.text_readout, gate=gate
             ),
@@ -221,6 +230,8 @@ def fit(
         strength=steering.strength,
         steer_decode=steering.steer_decode,
     )
+    with _timed(seconds, "attacks"):
+        resisted = resist(source, adapter, erasure, trial_gates, held, fold=fitted.trial_fold)
     attach_fitted(model, adapter, adapter_tensors(base, adapter, erasure, gates), adapter_name)
     report = FitReport(
         adapter_name=adapter_name,
@@ -239,6 +250,7 @@ def fit(
         calibration=gates.calibration,
         gates=[judgement.result for places in fitted.judged.values() for judgement in places],
         trials=steering.trials,
+        attacks=resisted,
         seconds=seconds,
     )
     report.warnings = find_warnings(report, source, alpha=alpha)

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from ..config import GateMode, Readout
-from ..data import Example
 from ..gate import TEXT_ONLY, WITH_IMAGE
 from .calibration import Bounds, calibrate, group_mean, supported_alpha
 from .candidates import (
@@ -28,8 +27,8 @@ from .candidates import (
     text_readout,
 )
 from .report import Calibration, Modality
-from .source import FORGET_COPIES, RETAIN_COPIES, Source
-from .split import FOLDS, Role
+from .source import FORGET_COPIES, RETAIN_COPIES, Source, View
+from .split import FOLDS
 
 
 # What depends least on the wording comes first. A picture's tokens precede any word of the question. Where there are
@@ -53,12 +52,14 @@ class Fitted:
     Attributes:
         judged: The gates, by place; there is none in a modality for which there are too few examples to judge.
         readings: What they were solved from.
+        attacks: The attack on each forget score of a candidate, by modality; None for none.
         parameter, centred: How they were solved.
         trial_fold: The fold that most forget examples judge.
     """
 
     judged: dict[Place, list[Judged]]
     readings: dict[Place, Readings]
+    attacks: dict[Modality, list[int | None]]
     parameter: Parameter
     centred: bool
     trial_fold: int
@@ -88,11 +89,14 @@ def judge_gates(
     places = [place for m in _AXIS if folds[m] for place in places_of(layers, readouts, m)]
     readings = {place: Readings(hidden_size) for place in places}
     if not places:
-        return Fitted({}, readings, parameter, centred, 0)
-    batches = source.read(source.forget, layers, copies=FORGET_COPIES, description="Reading forget examples")
-    collect(readings, batches, split.forget, forget=True)
-    batches = source.read(source.retain, layers, copies=RETAIN_COPIES, description="Reading retained examples")
-    collect(readings, batches, split.retain, forget=False)
+        return Fitted({}, readings, {}, parameter, centred, 0)
+    for name, examples, roles, copies in (
+        ("forget", source.forget, split.forget, FORGET_COPIES),
+        ("retained", source.retain, split.retain, RETAIN_COPIES),
+    ):
+        views, of_view = source.views(examples, roles, copies=copies, judging=False)
+        batches = source.read(examples, layers, views=views, description=f"Reading {name} examples")
+        collect(readings, batches, of_view, forget=name == "forget")
 
     candidates: dict[Place, list[Candidate]] = {}
     for place, known in readings.items():
@@ -102,30 +106,36 @@ def judge_gates(
             for i, value in enumerate(values)
         ]
 
-    def judges(examples: Sequence[Example], roles: Sequence[Role]) -> list[int]:
-        return [
-            i
-            for i, (example, role) in enumerate(zip(examples, roles))
-            if role.judges in folds["image" if example.images else "text"]
-        ]
-
-    forget, retain = judges(source.forget, split.forget), judges(source.retain, split.retain)
-    for name, examples, roles, chosen, copies in (
-        ("forget", source.forget, split.forget, forget, FORGET_COPIES),
-        ("retained", source.retain, split.retain, retain, RETAIN_COPIES),
+    judging: dict[str, list[View]] = {}
+    scored: dict[str, dict[Modality, list[int]]] = {}
+    for name, examples, roles, copies in (
+        ("forget", source.forget, split.forget, FORGET_COPIES),
+        ("retained", source.retain, split.retain, RETAIN_COPIES),
     ):
-        batches = source.read(
-            [examples[i] for i in chosen], layers, copies=copies, description=f"Judging by {name} examples"
-        )
-        scored = score(candidates, batches, [roles[i] for i in chosen], forget=name == "forget")
-    # The retained ones came last; thresholds are set by group.
-    groups = {modality: [source.retain[retain[i]].group for i in indices] for modality, indices in scored.items()}
+        every, all_roles = source.views(examples, roles, copies=copies, judging=True)
+        chosen = [
+            (view, role)
+            for view, role in zip(every, all_roles)
+            if role.judges in folds["image" if examples[view.example].images else "text"]
+        ]
+        judging[name] = [view for view, _ in chosen]
+        batches = source.read(examples, layers, views=judging[name], description=f"Judging by {name} examples")
+        scored[name] = score(candidates, batches, [role for _, role in chosen], forget=name == "forget")
+    # Thresholds are set by group.
+    groups = {
+        modality: [source.retain[judging["retained"][position].example].group for position in positions]
+        for modality, positions in scored["retained"].items()
+    }
+    attacks = {
+        modality: [judging["forget"][position].attack for position in positions]
+        for modality, positions in scored["forget"].items()
+    }
     judged = {
         place: [judge(candidate, groups[place.modality], alpha=alpha) for candidate in solved]
         for place, solved in candidates.items()
     }
-    trial_fold = max(range(FOLDS), key=lambda fold: sum(split.forget[i].judges == fold for i in forget))
-    return Fitted(judged, readings, parameter, centred, trial_fold)
+    trial_fold = max(range(FOLDS), key=lambda fold: sum(role.judges == fold for role in split.forget))
+    return Fitted(judged, readings, attacks, parameter, centred, trial_fold)
 
 
 def _folds(source: Source, modality: Modality) -> set[int]:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase, ProcessorMixin
 
-from ..data import Example, encode
+from ..data import Example, batches, encode
 
 
 # How refusals of instruction-tuned models begin; a model's own refusals are recognised as well, whatever their words.
@@ -31,10 +31,8 @@ def greedy_answers(
 ) -> list[str]:
     """The model's greedy answers, in the order of `examples`, with whatever adapters act."""
     answers = [""] * len(examples)
-    order = sorted(range(len(examples)), key=lambda i: len(examples[i].images))
     tokenizer = getattr(processor, "tokenizer", processor)
-    for start in range(0, len(order), batch_size):
-        indices = order[start : start + batch_size]
+    for indices in batches(examples, batch_size):
         inputs = encode(processor, [examples[i] for i in indices], model.device)
         with torch.no_grad():
             tokens = model.generate(**inputs, do_sample=False, num_beams=1, max_new_tokens=max_new_tokens)

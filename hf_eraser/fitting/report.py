@@ -88,6 +88,28 @@ class Trial:
 
 
 @dataclass
+class AttackResult:
+    """
+    One kind of attack on the gate, tried on held-out forget examples.
+
+    Attributes:
+        kind: What was done; `"none"` for the questions as they are.
+        modality: The prompts, with an image or text only.
+        count: How many.
+        opened: Share of them for which the gate opened; None where the attack could not be tried.
+        answered: Share of answers that still hold what was to be forgotten; None where no answers are known.
+        note: Why it could not be tried.
+    """
+
+    kind: str
+    modality: str
+    count: int
+    opened: float | None
+    answered: float | None
+    note: str = ""
+
+
+@dataclass
 class FitReport:
     """
     What `fit` found and chose. `print(report)` is readable; `report.to_json()` is complete.
@@ -105,6 +127,7 @@ class FitReport:
         calibration: Thresholds, by modality; a modality that is not there is never steered.
         gates: All gates that were tried.
         trials: All settings of layers and strength that were tried.
+        attacks: What the gate was attacked with, and what was left of it.
         warnings: Why not to trust the result, in words.
         seconds: Time taken, by step.
     """
@@ -125,6 +148,7 @@ class FitReport:
     calibration: dict[str, Calibration]
     gates: list[GateResult] = field(default_factory=list)
     trials: list[Trial] = field(default_factory=list)
+    attacks: list[AttackResult] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -173,6 +197,13 @@ class FitReport:
             for t in chosen:
                 answered = "not known" if t.answered is None else f"{t.answered:.1%}"
                 lines.append(f"    {t.strength:8g}  {t.steer_decode!s:>14s}  {t.refused:7.1%}  {answered}")
+        if self.attacks:
+            lines.append("  attacked, held out:")
+            lines.append("    modality  attack                  examples  steered  still answered")
+        for a in self.attacks:
+            opened = f"not tried: {a.note}" if a.opened is None else f"{a.opened:7.1%}"
+            answered = "" if a.opened is None else ("not known" if a.answered is None else f"{a.answered:.1%}")
+            lines.append(f"    {a.modality:8s}  {a.kind[:22]:22s}  {a.count:8d}  {opened}  {answered}".rstrip())
         lines.append(f"  took {sum(self.seconds.values()):.1f} s")
         lines += [f"  WARNING: {warning}" for warning in self.warnings]
         return "\n".join(lines)
@@ -228,6 +259,13 @@ def find_warnings(report: FitReport, source: Source, *, alpha: float) -> list[st
             f"The base model refuses only {report.base_refusal_rate:.0%} of the refusal examples, so the direction "
             "may not be one of refusal. Give `refusal` examples that it does refuse."
         )
+    for attack in report.attacks:
+        if attack.answered is not None and attack.answered > 0.1 and not attack.kind.startswith("PGD"):
+            name = names["image" if attack.modality == "image" else "text"]
+            warnings.append(
+                f"Under the attack {attack.kind!r}, {attack.answered:.0%} of held-out forget prompts {name} are still "
+                "answered."
+            )
     best_trial = max((trial.refused for trial in report.trials), default=None)
     if best_trial is not None and best_trial < 0.9:
         warnings.append(

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
 
-from ..data import Example, open_image
+from ..data import Example
+from .attacks import Attack
 from .augment import Augmentation
 from .capture import Captured, capture
-from .split import Split
+from .split import FOLDS, Role, Split
 
 
-# Changed copies of each picture, beside the picture itself. Forget examples are few, so each is changed more often.
+# Views of each picture, beside the picture itself. Forget examples are few, so each is shown more often.
 FORGET_COPIES, RETAIN_COPIES = 5, 1
+
+
+@dataclass(frozen=True)
+class View:
+    """
+    One way in which an example is shown.
+
+    Attributes:
+        example: The position of the example.
+        copy: 0 as it is; others have their pictures changed, each copy otherwise.
+        attack: The number of the attack in `Source.attacks` that rewords it, if one does.
+    """
+
+    example: int
+    copy: int = 0
+    attack: int | None = None
 
 
 @dataclass(frozen=True)
@@ -30,6 +47,7 @@ class Source:
         forget, retain: The two sets.
         split: What each of them does in cross-fitting.
         augmentation: How pictures are changed; None for not at all.
+        attacks: How questions are changed; attack i is of fold `i % FOLDS`, whose gates are not fitted on it.
         seed: Seed of the changes.
         batch_size: Examples a forward pass.
     """
@@ -41,37 +59,70 @@ class Source:
     retain: list[Example]
     split: Split
     augmentation: Augmentation | None
+    attacks: tuple[Attack, ...]
     seed: int
     batch_size: int
 
+    def views(
+        self, examples: Sequence[Example], roles: Sequence[Role], *, copies: int, judging: bool
+    ) -> tuple[list[View], list[Role]]:
+        """
+        How examples of these roles are shown: as they are, pictures changed in each of `copies` further views, and the
+        words changed in every other one of those; without pictures, in half as many.
+
+        Args:
+            examples: The examples.
+            roles: The role of each.
+            copies: Further views of each picture.
+            judging: Whether they judge gates rather than fit them. Then only attacks of the fold that they judge are
+                used, else all, and what fits them has a role of its own.
+        """
+        rng = np.random.default_rng([self.seed, judging])
+        views, of_view = [], []
+        for i, (example, role) in enumerate(zip(examples, roles)):
+            numbers = [n for n in range(len(self.attacks)) if not judging or n % FOLDS == role.judges]
+            changed = copies if example.images and self.augmentation is not None else 0
+            shown = [View(i, copy) for copy in range(1 + changed)]
+            if numbers:
+                start = int(rng.integers(2))
+                at = [v for v in range(1, len(shown)) if v % 2 == start]
+                drawn = rng.permutation(numbers)
+                for turn, v in enumerate(at):
+                    shown[v] = View(i, v, int(drawn[turn % len(drawn)]))
+                if not changed:
+                    shown += [View(i, 0, int(n)) for n in drawn[: (copies + 1) // 2]]
+            views += shown
+            of_view += [
+                role if view.attack is None else Role(role.fits - {view.attack % FOLDS}, role.judges) for view in shown
+            ]
+        return views, of_view
+
+    def show(self, examples: Sequence[Example], view: View, seed: Sequence[int]) -> Example:
+        """The example in this view; `seed` tells apart what is shown for different ends."""
+        example = examples[view.example]
+        rng = np.random.default_rng([self.seed, *seed, view.example, view.copy])
+        if view.copy:
+            augmentation = self.augmentation
+            assert augmentation is not None
+            example = example.with_changed_images(lambda image: augmentation(image, rng))
+        return example if view.attack is None else self.attacks[view.attack](example, rng)
+
     def read(
-        self, examples: Sequence[Example], layers: Sequence[int], *, copies: int, description: str
+        self, examples: Sequence[Example], layers: Sequence[int], *, views: Sequence[View], description: str
     ) -> Iterator[Captured]:
-        """
-        Capture examples, each with an image also `copies` times with the picture changed. Indices in what is yielded
-        count the examples as given.
-        """
-        copies = copies if self.augmentation is not None else 0
-        shown = [(i, copy) for i, example in enumerate(examples) for copy in range(1 + copies * bool(example.images))]
-
-        def prepare(position: int) -> Example:
-            i, copy = shown[position]
-            if copy == 0:
-                return examples[i]
-            assert self.augmentation is not None
-            rng = np.random.default_rng([self.seed, *description.encode(), i, copy])
-            return examples[i].with_images([self.augmentation(open_image(image), rng) for image in examples[i].images])
-
-        for batch in capture(
+        """Capture views of examples, batch by batch; indices in what is yielded count the views."""
+        seed = list(description.encode())
+        # Pictures are opened and changed only when their turn comes; what decides the batches is here already.
+        planned = [self.show(examples, replace(view, copy=0), seed) for view in views]
+        yield from capture(
             self.model,
             self.processor,
-            [examples[i] for i, _ in shown],
+            planned,
             layers=layers,
             batch_size=self.batch_size,
             description=description,
-            prepare=prepare,
-        ):
-            yield Captured([shown[position][0] for position in batch.indices], batch.sums, batch.has_image)
+            prepare=lambda position: self.show(examples, views[position], seed),
+        )
 
     def counts(self) -> dict[str, int]:
         """Numbers of examples, by what they were used for."""

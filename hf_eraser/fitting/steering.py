@@ -24,7 +24,7 @@ from .direction import DirectionMethod, difference_of_means, paired_pca
 from .gates import GateTensors
 from .generation import greedy_answers, is_refusal
 from .report import Trial
-from .source import Source
+from .source import Source, View
 
 
 # Refusals of the base model that are looked at, and held-out forget examples that each trial answers.
@@ -63,7 +63,8 @@ def erasure_directions(
     for name, examples in (("recall", recall), ("refusal", refusal)):
         rows: dict[int, list[Tensor]] = {layer: [] for layer in layers}
         order: list[int] = []
-        for batch in source.read(examples, layers, copies=0, description=f"Reading {name} examples"):
+        as_they_are = [View(i) for i in range(len(examples))]
+        for batch in source.read(examples, layers, views=as_they_are, description=f"Reading {name} examples"):
             order += batch.indices
             for layer, sums in batch.sums.items():
                 rows[layer].append(sums.last.to("cpu", torch.float32))
@@ -72,7 +73,7 @@ def erasure_directions(
         last[name] = {layer: torch.cat(rows[layer])[as_given] for layer in layers}
     direction = paired_pca if method == "paired_pca" else difference_of_means
     directions = {layer: direction(last["recall"][layer], last["refusal"][layer]) for layer in layers}
-    shown = _evenly(refusal, _REFUSAL_EXAMPLES)
+    shown = evenly(refusal, _REFUSAL_EXAMPLES)
     with steering_off(source.model):
         answers = greedy_answers(source.model, source.processor, shown, batch_size=source.batch_size)
     refusals = [answer for answer in answers if is_refusal(answer)]
@@ -119,15 +120,15 @@ def choose_steering(
     depth = max(erasure.directions) + 1
     layer_sets = [layers] if layers is not None else _layer_sets(gates, depth)
     strengths = _STRENGTHS if strength is None else (strength,)
-    shown = _evenly([e for e in held if e.images], _TRIAL_EXAMPLES // 2)
-    shown += _evenly([e for e in held if not e.images], _TRIAL_EXAMPLES // 2)
+    shown = evenly([e for e in held if e.images], _TRIAL_EXAMPLES // 2)
+    shown += evenly([e for e in held if not e.images], _TRIAL_EXAMPLES // 2)
     trials: list[Trial] = []
     settings = [
         (steered, factor, decode) for steered in layer_sets for factor in strengths for decode in (True, False)
     ]
     for steered, factor, decode in tqdm(settings, desc="Choosing layers and strength", unit="setting"):
         trial_config = dataclasses.replace(config, layers_to_transform=steered, strength=factor, steer_decode=decode)
-        with _attached(source, trial_config, erasure, gates):
+        with attached(source, trial_config, erasure, gates):
             answers = greedy_answers(source.model, source.processor, shown, batch_size=source.batch_size)
         refused = [is_refusal(answer, erasure.refusals) for answer in answers]
         known = [(e.answer, answer) for e, answer in zip(shown, answers) if e.answer is not None]
@@ -202,7 +203,7 @@ def attach_fitted(
 
 
 @contextmanager
-def _attached(source: Source, config: SteeringAdapterConfig, erasure: Erasure, gates: GateTensors) -> Iterator[None]:
+def attached(source: Source, config: SteeringAdapterConfig, erasure: Erasure, gates: GateTensors) -> Iterator[None]:
     """The adapter is on the model, alone among steering adapters, inside."""
     model = source.adapted
     if isinstance(model, PeftModel):
@@ -221,7 +222,7 @@ def _attached(source: Source, config: SteeringAdapterConfig, erasure: Erasure, g
             takes_several.set_adapter(others)
 
 
-def _evenly(examples: Sequence[Example], count: int) -> list[Example]:
+def evenly(examples: Sequence[Example], count: int) -> list[Example]:
     """At most `count` of the examples, evenly spread."""
     if len(examples) <= count:
         return list(examples)
