@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -62,6 +62,11 @@ class Source:
     attacks: tuple[Attack, ...]
     seed: int
     batch_size: int
+
+    @property
+    def concepts(self) -> list[Hashable]:
+        """What is forgotten, each with a direction and a gate of its own; `[None]` where that is one thing."""
+        return list(dict.fromkeys(example.concept for example in self.forget))
 
     def views(
         self, examples: Sequence[Example], roles: Sequence[Role], *, copies: int, judging: bool
