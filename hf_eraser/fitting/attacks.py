@@ -100,4 +100,5 @@ def attacks_of(given: Any) -> tuple[Attack, ...]:
     for text in given:
         if text.count("{}") != 1:
             raise ValueError(f"Each template of `attacks` must have one '{{}}' for the question, got {text!r}.")
-    return tuple(template(text, text) for text in given)
+    # By number: the report tells nobody what is asked.
+    return tuple(template(f"template {n}", text) for n, text in enumerate(given, start=1))

@@ -9,8 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..config import Readout
-from .calibration import auc, group_conformal_threshold, group_mean, supported_alpha
+from ..config import GateMode, Readout
+from .calibration import Bounds, auc, calibrate, group_conformal_threshold, group_mean, supported_alpha
 from .capture import Captured
 from .moments import Moments
 from .nullspace import leak, null_space, nullspace_gate
@@ -231,6 +231,13 @@ class Judged:
     def key(self) -> tuple[float, float]:
         """What the better of two gates has more of: distance from the threshold to the weakest forget inputs."""
         return self.result.margin, self.result.auc
+
+    def limits(self, gate: GateMode) -> Bounds:
+        """The gate's bounds, on the scale of its scores."""
+        if gate == "linear":
+            # A linear score is the gate itself: 1 on an average forget input, as the paper's regression target is.
+            return Bounds(0.0, 1.0)
+        return calibrate(torch.tensor(self.candidate.forget_scores, dtype=torch.float64), self.threshold)
 
 
 def judge(candidate: Candidate, groups: Sequence[Hashable], *, alpha: float) -> Judged:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -14,12 +15,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixi
 from ..config import GATE_MODES, READOUTS, GateMode, Readout, SteeringAdapterConfig
 from ..data import Example, check_disjoint, check_processor, read_examples
 from ..decoder import find_decoder
+from ..version import __version__
 from .adversarial import PGD, perturb_examples
 from .attacks import attacks_of
 from .augment import Augmentation
 from .candidates import RIDGES, SHARES, Estimator, Parameter
 from .direction import DirectionMethod
 from .gates import choose_gates, gate_tensors, judge_gates
+from .held_out import held_out_scores
 from .report import FitReport, find_warnings
 from .resistance import resist
 from .source import Source
@@ -246,12 +249,16 @@ def fit(
         split=source.split.by,
         counts=source.counts(),
         base_refusal_rate=erasure.refusal_rate,
-        direction_norms={layer: float(erasure.directions[layer].norm()) for layer in steering.layers},
+        direction_norms={layer: float(direction.norm()) for layer, direction in erasure.directions.items()},
         calibration=gates.calibration,
         gates=[judgement.result for places in fitted.judged.values() for judgement in places],
+        scores=held_out_scores(chosen, fitted, gate=gate),
         trials=steering.trials,
         attacks=resisted,
         seconds=seconds,
+        alpha=alpha,
+        seed=seed,
+        versions=_versions(),
     )
     report.warnings = find_warnings(report, source, alpha=alpha)
     return report
@@ -338,6 +345,10 @@ def _gate_layers(config: SteeringAdapterConfig, *, given: bool, each: bool) -> l
     candidates = list(range(min(1, last), last + 1))
     wanted = min(len(candidates), _MAX_GATE_LAYERS)
     return sorted({candidates[round(i)] for i in np.linspace(0, len(candidates) - 1, wanted)})
+
+
+def _versions() -> dict[str, str]:
+    return {"hf_eraser": __version__, **{name: version(name) for name in ("transformers", "peft", "torch")}}
 
 
 @contextmanager

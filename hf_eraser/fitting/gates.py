@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..config import GateMode, Readout
 from ..gate import TEXT_ONLY, WITH_IMAGE
-from .calibration import Bounds, calibrate, group_mean, supported_alpha
+from .calibration import group_mean, supported_alpha
 from .candidates import (
     ALL,
     Candidate,
@@ -26,6 +26,7 @@ from .candidates import (
     solve,
     text_readout,
 )
+from .held_out import Sample
 from .report import Calibration, Modality
 from .source import FORGET_COPIES, RETAIN_COPIES, Source, View
 from .split import FOLDS
@@ -55,6 +56,7 @@ class Fitted:
         attacks: The attack on each forget score of a candidate, by modality; None for none.
         parameter, centred: How they were solved.
         trial_fold: The fold that most forget examples judge.
+        samples: Some of the readouts that judged them, of forget and of retained examples.
     """
 
     judged: dict[Place, list[Judged]]
@@ -63,6 +65,7 @@ class Fitted:
     parameter: Parameter
     centred: bool
     trial_fold: int
+    samples: dict[str, Sample]
 
     def solution(self, candidate: Candidate, fold: int) -> Solution:
         """A candidate's gate for a fold; for `ALL` examples where that is asked for, or too few fit the fold."""
@@ -89,7 +92,7 @@ def judge_gates(
     places = [place for m in _AXIS if folds[m] for place in places_of(layers, readouts, m)]
     readings = {place: Readings(hidden_size) for place in places}
     if not places:
-        return Fitted({}, readings, {}, parameter, centred, 0)
+        return Fitted({}, readings, {}, parameter, centred, 0, {})
     for name, examples, roles, copies in (
         ("forget", source.forget, split.forget, FORGET_COPIES),
         ("retained", source.retain, split.retain, RETAIN_COPIES),
@@ -108,6 +111,7 @@ def judge_gates(
 
     judging: dict[str, list[View]] = {}
     scored: dict[str, dict[Modality, list[int]]] = {}
+    samples: dict[str, Sample] = {}
     for name, examples, roles, copies in (
         ("forget", source.forget, split.forget, FORGET_COPIES),
         ("retained", source.retain, split.retain, RETAIN_COPIES),
@@ -120,6 +124,9 @@ def judge_gates(
         ]
         judging[name] = [view for view, _ in chosen]
         batches = source.read(examples, layers, views=judging[name], description=f"Judging by {name} examples")
+        modalities: list[Modality] = ["image" if examples[view.example].images else "text" for view in judging[name]]
+        samples[name] = Sample(modalities, seed=source.seed)
+        batches = samples[name].watch(batches, places)
         scored[name] = score(candidates, batches, [role for _, role in chosen], forget=name == "forget")
     # Thresholds are set by group.
     groups = {
@@ -135,7 +142,7 @@ def judge_gates(
         for place, solved in candidates.items()
     }
     trial_fold = max(range(FOLDS), key=lambda fold: sum(role.judges == fold for role in split.forget))
-    return Fitted(judged, readings, attacks, parameter, centred, trial_fold)
+    return Fitted(judged, readings, attacks, parameter, centred, trial_fold, samples)
 
 
 def _folds(source: Source, modality: Modality) -> set[int]:
@@ -276,8 +283,7 @@ def gate_tensors(chosen: Chosen, fitted: Fitted, *, gate: GateMode, hidden_size:
             candidate = judged.candidate
             forget = torch.tensor(candidate.forget_scores, dtype=torch.float64)
             retain = torch.tensor(candidate.retain_scores, dtype=torch.float64)
-            # A linear score is the gate itself: 1 on an average forget input, as the paper's regression target is.
-            limits = Bounds(0.0, 1.0) if gate == "linear" else calibrate(forget, judged.threshold)
+            limits = judged.limits(gate)
             solution = fitted.solution(candidate, fold)
             axis = _AXIS[modality]
             weight[axis, 0] = solution.weight.to(torch.float32)

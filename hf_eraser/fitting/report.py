@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import types
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from .source import Source
 
 
@@ -68,6 +71,33 @@ class Calibration:
 
 
 @dataclass
+class GateScores:
+    """
+    What held-out examples score at one of the chosen gates. On this scale 0 is an average retained example, 1 an
+    average forget one. Nothing tells which example a number belongs to: scores are sorted, and of many some are left
+    out.
+
+    Attributes:
+        layer, readout, modality, parameter: The gate, as in `GateResult`.
+        low, high: Its bounds: it is closed up to `low` and open from `high` on.
+        forget, retained: Scores, ascending; of more than 256 as many, evenly spread from the lowest to the highest.
+        forget_points, retained_points: At most 120 readouts, drawn at random, as pairs: the score, and the place
+            along the first principal component of what the score does not see, in standard deviations.
+    """
+
+    layer: int
+    readout: str
+    modality: Modality
+    parameter: float
+    low: float
+    high: float
+    forget: list[float]
+    retained: list[float]
+    forget_points: list[list[float]]
+    retained_points: list[list[float]]
+
+
+@dataclass
 class Trial:
     """
     One setting of layers and strength that was tried on held-out forget examples.
@@ -112,7 +142,8 @@ class AttackResult:
 @dataclass
 class FitReport:
     """
-    What `fit` found and chose. `print(report)` is readable; `report.to_json()` is complete.
+    What `fit` found and chose. `print(report)` is readable, `report.plot()` is a picture, `report.to_json()` is
+    complete. It holds numbers and names of settings: no text, picture, answer or group of an example.
 
     Attributes:
         adapter_name: The adapter's name.
@@ -123,13 +154,17 @@ class FitReport:
         split: What fitting and held-out examples were split by.
         counts: Numbers of examples, by what they were used for.
         base_refusal_rate: Share of the refusal examples that the base model refuses.
-        direction_norms: Norm of the erasure direction, by steered layer.
+        direction_norms: Norm of the erasure direction, by decoder layer.
         calibration: Thresholds, by modality; a modality that is not there is never steered.
         gates: All gates that were tried.
+        scores: What held-out examples score at the chosen gates.
         trials: All settings of layers and strength that were tried.
         attacks: What the gate was attacked with, and what was left of it.
         warnings: Why not to trust the result, in words.
         seconds: Time taken, by step.
+        alpha: The wanted bound on the share of retained inputs that are steered.
+        seed: The seed of the fit.
+        versions: The libraries that it was made with.
     """
 
     adapter_name: str
@@ -147,10 +182,14 @@ class FitReport:
     direction_norms: dict[int, float]
     calibration: dict[str, Calibration]
     gates: list[GateResult] = field(default_factory=list)
+    scores: list[GateScores] = field(default_factory=list)
     trials: list[Trial] = field(default_factory=list)
     attacks: list[AttackResult] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    alpha: float | None = None
+    seed: int | None = None
+    versions: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain Python values."""
@@ -162,6 +201,37 @@ class FitReport:
         if path is not None:
             Path(path).write_text(text + "\n", encoding="utf-8")
         return text
+
+    @classmethod
+    def from_json(cls, path_or_text: str | Path) -> FitReport:
+        """
+        Read what `to_json` wrote.
+
+        Args:
+            path_or_text: The JSON itself, or the file that holds it.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If it is not the JSON of a report.
+        """
+        is_text = isinstance(path_or_text, str) and path_or_text.lstrip().startswith("{")
+        text = str(path_or_text) if is_text else Path(path_or_text).read_text(encoding="utf-8")
+        try:
+            return _read(cls, json.loads(text), "the report")
+        except ValueError as error:  # json's own errors are ValueErrors too
+            where = "The text" if is_text else str(path_or_text)
+            raise ValueError(f"{where} is not a fit report as `to_json` writes it: {error}") from error
+
+    def plot(self) -> Figure:
+        """
+        The report as one picture; `report.plot().savefig("fit.png")` saves it. Needs matplotlib.
+
+        Raises:
+            ImportError: If matplotlib is not installed.
+        """
+        from .figure import plot_report
+
+        return plot_report(self)
 
     def __str__(self) -> str:
         where = "each steered layer" if self.gate_layer is None else f"layer {self.gate_layer}"
@@ -217,6 +287,38 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float) and not abs(value) < float("inf"):
         return None
     return value
+
+
+# What infinity was, where a number that must be there is null: only bounds and what follows from them are infinite.
+_INFINITE = {"low": float("inf"), "high": float("inf"), "margin": -float("inf")}
+
+
+def _read(kind: Any, value: Any, where: str) -> Any:
+    """`value`, from JSON, as the type `kind`; a `ValueError` that says where it is none."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if dataclasses.is_dataclass(kind) and isinstance(value, dict):
+        hints = get_type_hints(kind)
+        fields = dataclasses.fields(kind)
+        required = {f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING}
+        missing, unknown = required - set(value), set(value) - set(hints)
+        if missing or unknown:
+            raise ValueError(f"{where} lacks {sorted(missing)} and has {sorted(unknown)}, which are not known.")
+        infinite = {name: _INFINITE[name] for name in _INFINITE.keys() & set(hints) if value.get(name) is None}
+        return kind(**{name: _read(hints[name], item, f"`{name}`") for name, item in (value | infinite).items()})
+    if origin is list and isinstance(value, list):
+        return [_read(arguments[0], item, where) for item in value]
+    if origin is dict and isinstance(value, dict):
+        # JSON's keys are text.
+        return {arguments[0](key): _read(arguments[1], item, where) for key, item in value.items()}
+    if origin in (Union, types.UnionType):
+        return None if value is None else _read(arguments[0], value, where)
+    if origin is Literal and value in arguments:
+        return value
+    if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(kind, type) and type(value) is kind:
+        return value
+    raise ValueError(f"{where} cannot be {value!r}.")
 
 
 def find_warnings(report: FitReport, source: Source, *, alpha: float) -> list[str]:
