@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 # Okabe and Ito's colours, which the colour-blind tell apart; the two classes also differ in lightness and marker.
-_FORGET, _RETAINED, _CHOSEN, _QUIET = "#D55E00", "#0072B2", "#000000", "#9A9A9A"
+_FORGET, _RETAINED, _CHOSEN, _QUIET = "#D55E00", "#0072B2", "#000000", "#C4C4C4"
 
 _WORDS = {"image": "with image", "text": "text only"}
 
-_STYLE: dict[str, Any] = {
+_STYLE = {
     "font.size": 11,
     "axes.titlesize": 12.5,
     "axes.titleweight": "bold",
@@ -58,7 +58,7 @@ def plot_report(report: FitReport) -> Figure:
         ImportError: If matplotlib is not installed.
     """
     try:
-        import matplotlib as mpl
+        from matplotlib import style
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError("A report is drawn with matplotlib: `pip install 'hf_eraser[report]'`.") from error
@@ -67,14 +67,12 @@ def plot_report(report: FitReport) -> Figure:
     shown = {modality: next((s for s in report.scores if s.modality == modality), None) for modality in _WORDS}
     scores = [found for found in shown.values() if found is not None]
     # The user's style is left out of the picture, and the picture's out of the user's.
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update(_STYLE)
+    with style.context(["default", _STYLE]):
         figure = Figure(figsize=(15, 9), layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12, wspace=0.03, hspace=0.04)  # type: ignore[union-attr]
         figure.suptitle(_headline(report), x=0.012, ha="left", fontsize=14)
         # Rows are laid out each by itself: the labels of one take no room from the other.
-        upper, lower = figure.subfigures(2, 1)
+        rows: Any = figure.subfigures(2, 1)
+        upper, lower = rows
         first = upper.subplots(1, 3, width_ratios=(1.2, 1.0, 0.75))
         planes = max(len(scores), 1)
         second = lower.subplots(1, planes + 2, width_ratios=(*[1.1 / planes] * planes, 1.0, 0.65))
@@ -147,10 +145,10 @@ def _draw_gates(axes: Axes, gates: Sequence[GateResult], scores: Sequence[GateSc
     margins = np.array([[best[row].get(layer, np.nan) for layer in layers] for row in rows])
     # Below zero, in red, the weakest forget inputs pass.
     widest = max(1.0, np.max(np.abs(margins), where=np.isfinite(margins), initial=0.0))
-    image = axes.imshow(margins, cmap="RdBu", vmin=-widest, vmax=widest, aspect="auto")
+    axes.imshow(margins, cmap="RdBu", vmin=-widest, vmax=widest, aspect="auto")
     for (row, column), margin in np.ndenumerate(margins):
         if np.isfinite(margin):
-            colour = "white" if abs(image.norm(margin) - 0.5) > 0.33 else "black"
+            colour = "white" if abs(margin) > 0.66 * widest else "black"
             axes.text(column, row, f"{margin:.1f}", ha="center", va="center", color=colour, fontsize=10)
     from matplotlib.patches import Rectangle
 
@@ -178,16 +176,8 @@ def _draw_trials(axes: Axes, report: FitReport) -> None:
     _line(axes, answered, label="still answered", color=_FORGET, marker="s", ls="--")
     for i, alike in enumerate(others.values()):
         name = "refused, other settings" if i == 0 else None
-        _line(
-            axes,
-            [(t.strength, t.refused) for t in alike],
-            label=name,
-            color="#C4C4C4",
-            lw=1.2,
-            marker=".",
-            ms=4,
-            zorder=1,
-        )
+        points = [(t.strength, t.refused) for t in alike]
+        _line(axes, points, label=name, color=_QUIET, lw=1.2, marker=".", ms=4, zorder=1)
     axes.axvline(report.strength, color=_CHOSEN, lw=1.4, zorder=0, ls=":")
     axes.set_xscale("log", base=2)
     strengths = sorted({trial.strength for trial in report.trials})
@@ -218,7 +208,8 @@ def _draw_plane(axes: Axes, gate: GateScores | None, *, first: bool) -> None:
         (gate.retained_points, _RETAINED, "o", "retained"),
         (gate.forget_points, _FORGET, "^", "forget"),
     ):
-        axes.scatter(*zip(*points), s=20, color=colour, alpha=0.6, lw=0, marker=marker, label=name)
+        across, up = zip(*points)
+        axes.scatter(across, up, s=20, color=colour, alpha=0.6, lw=0, marker=marker, label=name)
     axes.axvline(gate.low, color=_CHOSEN, lw=1.6)
     axes.set_xlabel(f"score, {_WORDS[gate.modality]}")
     if first:
@@ -267,7 +258,7 @@ def _draw_norms(axes: Axes, report: FitReport) -> None:
     axes.set_title("How long is the direction?")
     layers = sorted(report.direction_norms)
     steered = [layer in report.layers for layer in layers]
-    for wanted, colour, name in ((True, _RETAINED, "steered"), (False, "#C4C4C4", "not steered")):
+    for wanted, colour, name in ((True, _RETAINED, "steered"), (False, _QUIET, "not steered")):
         alike = [layer for layer, is_steered in zip(layers, steered) if is_steered is wanted]
         if alike:
             axes.bar(alike, [report.direction_norms[layer] for layer in alike], color=colour, width=0.75, label=name)

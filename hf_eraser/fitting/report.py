@@ -296,7 +296,7 @@ _INFINITE = {"low": float("inf"), "high": float("inf"), "margin": -float("inf")}
 def _read(kind: Any, value: Any, where: str) -> Any:
     """`value`, from JSON, as the type `kind`; a `ValueError` that says where it is none."""
     origin, arguments = get_origin(kind), get_args(kind)
-    if dataclasses.is_dataclass(kind) and isinstance(value, dict):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind) and isinstance(value, dict):
         hints = get_type_hints(kind)
         fields = dataclasses.fields(kind)
         required = {f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING}
