@@ -60,6 +60,7 @@ def plot_report(report: FitReport) -> Figure:
     try:
         from matplotlib import style
         from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
     except ImportError as error:
         raise ImportError("A report is drawn with matplotlib: `pip install 'hf_eraser[report]'`.") from error
 
@@ -68,7 +69,7 @@ def plot_report(report: FitReport) -> Figure:
     scores = [found for found in shown.values() if found is not None]
     # The user's style is left out of the picture, and the picture's out of the user's.
     with style.context(["default", _STYLE]):
-        figure = Figure(figsize=(15, 9), layout="constrained")
+        figure = Figure(figsize=(15, 9), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
         figure.suptitle(_headline(report), x=0.012, ha="left", fontsize=14)
         # Rows are laid out each by itself: the labels of one take no room from the other.
         rows: Any = figure.subfigures(2, 1)

@@ -256,7 +256,6 @@ def fit(
         trials=steering.trials,
         attacks=resisted,
         seconds=seconds,
-        alpha=alpha,
         seed=seed,
         versions=_versions(),
     )

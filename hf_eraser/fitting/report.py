@@ -162,7 +162,6 @@ class FitReport:
         attacks: What the gate was attacked with, and what was left of it.
         warnings: Why not to trust the result, in words.
         seconds: Time taken, by step.
-        alpha: The wanted bound on the share of retained inputs that are steered.
         seed: The seed of the fit.
         versions: The libraries that it was made with.
     """
@@ -187,7 +186,6 @@ class FitReport:
     attacks: list[AttackResult] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
-    alpha: float | None = None
     seed: int | None = None
     versions: dict[str, str] = field(default_factory=dict)
 
@@ -301,8 +299,10 @@ def _read(kind: Any, value: Any, where: str) -> Any:
         fields = dataclasses.fields(kind)
         required = {f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING}
         missing, unknown = required - set(value), set(value) - set(hints)
-        if missing or unknown:
-            raise ValueError(f"{where} lacks {sorted(missing)} and has {sorted(unknown)}, which are not known.")
+        if missing:
+            raise ValueError(f"{where} lacks {sorted(missing)}.")
+        if unknown:
+            raise ValueError(f"{where} has {sorted(unknown)}, which this version does not know.")
         infinite = {name: _INFINITE[name] for name in _INFINITE.keys() & set(hints) if value.get(name) is None}
         return kind(**{name: _read(hints[name], item, f"`{name}`") for name, item in (value | infinite).items()})
     if origin is list and isinstance(value, list):
