@@ -37,7 +37,6 @@ _STYLE = {
     "figure.facecolor": "white",
     "axes.facecolor": "white",
     "savefig.facecolor": "white",
-    "savefig.dpi": 120,
 }
 
 
@@ -52,7 +51,7 @@ def plot_report(report: FitReport) -> Figure:
         report: The report, as `fit` returns it or `FitReport.from_json` reads it.
 
     Returns:
-        The figure, 15 x 9 inches; `figure.savefig("fit.png")` saves it.
+        The figure, 13.5 x 8.4 inches; `figure.savefig("fit.png")` saves it.
 
     Raises:
         ImportError: If matplotlib is not installed.
@@ -69,14 +68,14 @@ def plot_report(report: FitReport) -> Figure:
     scores = [found for found in shown.values() if found is not None]
     # The user's style is left out of the picture, and the picture's out of the user's.
     with style.context(["default", _STYLE]):
-        figure = Figure(figsize=(15, 9), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
+        figure = Figure(figsize=(13.5, 8.4), dpi=140, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
         figure.suptitle(_headline(report), x=0.012, ha="left", fontsize=14)
         # Rows are laid out each by itself: the labels of one take no room from the other.
         rows: Any = figure.subfigures(2, 1)
         upper, lower = rows
         first = upper.subplots(1, 3, width_ratios=(1.2, 1.0, 0.75))
         planes = max(len(scores), 1)
-        second = lower.subplots(1, planes + 2, width_ratios=(*[1.1 / planes] * planes, 1.0, 0.65))
+        second = lower.subplots(1, planes + 2, width_ratios=(*[1.05 / planes] * planes, 1.05, 0.6))
         _draw_scores(first[0], scores)
         _draw_gates(first[1], report.gates, scores)
         _draw_trials(first[2], report)
@@ -91,7 +90,9 @@ def plot_report(report: FitReport) -> Figure:
 
 def _headline(report: FitReport) -> str:
     where = "each steered layer" if report.gate_layer is None else f"layer {report.gate_layer}"
-    layers = ", ".join(map(str, report.layers))
+    first, last = report.layers[0], report.layers[-1]
+    in_a_row = len(report.layers) > 2 and report.layers == list(range(first, last + 1))
+    layers = f"{first} to {last}" if in_a_row else ", ".join(map(str, report.layers))
     return (
         f"Steering adapter: the gate decides at {where}; layers {layers} are steered at strength {report.strength:g}"
     )
@@ -243,20 +244,20 @@ def _draw_attacks(axes: Axes, report: FitReport) -> None:
     axes.imshow(bad, cmap="Oranges", vmin=0, vmax=1, aspect="auto")
     axes.set_xticks(
         range(len(columns)),
-        [f"{'steered' if what == 'steered' else 'still answered'}\n{_WORDS[m]}" for m, what in columns],
+        [f"{what}\n{_WORDS[modality]}" for modality, what in columns],
     )
-    axes.set_yticks(range(len(kinds)), ["as asked" if kind == "none" else kind[:24] for kind in kinds])
+    axes.set_yticks(range(len(kinds)), ["as asked" if kind == "none" else kind for kind in kinds])
     axes.tick_params(length=0, labelsize=10)
     axes.set_xticks(np.arange(len(columns) + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(len(kinds) + 1) - 0.5, minor=True)
     axes.grid(which="minor", color="#D0D0D0")
     axes.tick_params(which="minor", length=0)
     axes.spines[:].set_visible(False)
-    axes.set_xlabel("share of held-out forget prompts (pale is good)")
+    axes.set_xlabel("share of held-out forget prompts (pale: as it should be)")
 
 
 def _draw_norms(axes: Axes, report: FitReport) -> None:
-    axes.set_title("How long is the direction?")
+    axes.set_title("Directions' norms")
     layers = sorted(report.direction_norms)
     steered = [layer in report.layers for layer in layers]
     for wanted, colour, name in ((True, _RETAINED, "steered"), (False, _QUIET, "not steered")):
