@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from hf_eraser.data import Example, read_examples
 from hf_eraser.fitting.calibration import auc, calibrate, group_conformal_threshold, supported_alpha
 from hf_eraser.fitting.candidates import Candidate, Judged, Place, Readings, solve
-from hf_eraser.fitting.direction import difference_of_means, paired_pca
 from hf_eraser.fitting.gates import choose_gates
 from hf_eraser.fitting.moments import Moments
 from hf_eraser.fitting.nullspace import leak, null_space, nullspace_gate
@@ -188,31 +187,6 @@ def test_leak_is_the_share_of_norm_that_the_null_space_lets_through():
     assert leak(retain.T @ retain / 30, basis) == pytest.approx(float(expected))
 
 
-def test_direction_leads_from_recall_to_refusal():
-    recall, refusal = torch.tensor([[1.0, 0.0], [3.0, 0.0]]), torch.tensor([[0.0, 5.0]])
-    assert difference_of_means(recall, refusal).tolist() == [[-2.0, 5.0]]
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(1, 20), st.integers(2, 16), st.integers(0, 10_000))
-def test_paired_pca_is_the_top_eigenvector_of_the_differences_second_moment(n, d, seed):
-    recall, shift = random(n, d, seed), random(1, d, seed + 1)
-    refusal = recall + 3 * shift + 0.3 * random(n, d, seed + 2)
-    differences = refusal - recall
-    found = paired_pca(recall, refusal)
-    _, vectors = np.linalg.eigh((differences.T @ differences).numpy())
-    top = torch.from_numpy(vectors[:, -1:])
-    torch.testing.assert_close((found @ top).abs(), found.norm()[None, None])
-    mean = differences.mean(dim=0)
-    assert float(found[0] @ mean) > 0  # the way of the mean, and as long as it is along the component
-    torch.testing.assert_close(found[0] @ mean, found.square().sum())
-
-
-def test_paired_pca_needs_pairs():
-    with pytest.raises(ValueError, match="as many"):
-        paired_pca(torch.ones(2, 3), torch.ones(3, 3))
-
-
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=20), st.lists(st.integers(0, 5), min_size=1, max_size=20))
 def test_auc_is_the_probability_that_forget_scores_higher(forget, retain):
@@ -333,7 +307,7 @@ def test_of_equal_plateaus_the_one_with_fewer_layers_is_taken():
 def test_scores_of_a_solution_are_zero_on_retained_and_one_on_forget_means():
     forget, retain = random(6, 5, 0) + 1, random(30, 5, 1)
     known = Readings(5)
-    known.add_forget(forget, [Role(frozenset({0}), 1)] * 6)
+    known.add_forget(forget, [Role(frozenset({0}), 1)] * 6, [None] * 6)
     known.add_retain(retain, [Role(frozenset({0}), 1)] * 30)
     for parameter, values in (("ridge", [0.1, 1.0]), ("share", [0.4]), ("energy", [0.1])):
         for gate in solve(known, 0, parameter, values, centred=True):
@@ -345,7 +319,7 @@ def test_scores_of_a_solution_are_zero_on_retained_and_one_on_forget_means():
 def gate_with_margin(layer, readout, margin):
     place = Place(layer, readout, "text")
     result = GateResult(layer, readout, "text", 0.1, auc=0.99, forget_rate=1.0, false_rate=0.0, margin=margin)
-    return place, [Judged(Candidate(place, 0.1, {}), [0, 1], 0.0, 0.5, result)]
+    return place, [Judged(Candidate(place, None, 0.1, {}), [0, 1], 0.0, 0.5, result)]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,15 @@ import torch
 from torch import Tensor
 
 from ..config import GateMode, Readout
-from .calibration import Bounds, auc, calibrate, group_conformal_threshold, group_mean, supported_alpha
+from .calibration import (
+    Bounds,
+    auc,
+    calibrate,
+    group_conformal_threshold,
+    group_mean,
+    joint_thresholds,
+    supported_alpha,
+)
 from .capture import Captured
 from .moments import Moments
 from .nullspace import leak, null_space, nullspace_gate
@@ -55,11 +63,13 @@ class Readings:
         self.retain = [Moments(dim) for _ in range(FOLDS + 1)]
         self._forget: list[Tensor] = []
         self._roles: list[Role] = []
+        self._concepts: list[Hashable] = []
 
-    def add_forget(self, rows: Tensor, roles: Sequence[Role]) -> None:
+    def add_forget(self, rows: Tensor, roles: Sequence[Role], concepts: Sequence[Hashable]) -> None:
         """Add forget readouts, (n, d)."""
         self._forget.append(rows.to("cpu", torch.float32))
         self._roles += roles
+        self._concepts += concepts
 
     def add_retain(self, rows: Tensor, roles: Sequence[Role]) -> None:
         """Add retained readouts, (n, d)."""
@@ -69,9 +79,13 @@ class Readings:
             if fitting:
                 self.retain[fold].add(rows[fitting])
 
-    def forget(self, fold: int) -> Tensor:
-        """The forget readouts that fit a fold, (n, d), float64."""
-        fitting = [row for row, role in enumerate(self._roles) if fold == ALL or fold in role.fits]
+    def forget(self, fold: int, concept: Hashable) -> Tensor:
+        """The forget readouts of a concept that fit a fold, (n, d), float64."""
+        fitting = [
+            row
+            for row, (role, of) in enumerate(zip(self._roles, self._concepts))
+            if of == concept and (fold == ALL or fold in role.fits)
+        ]
         return torch.cat(self._forget)[fitting].to(torch.float64)
 
 
@@ -99,16 +113,29 @@ class Candidate:
 
     Attributes:
         place: Where it reads.
+        concept: What it is to recognise.
         value: The ridge, or the share of directions or of energy that the null space takes.
         solutions: The gate of each fold that has examples to fit it.
-        forget_scores, retain_scores: Scores by the gate of the fold that an example judges.
+        forget_scores, retain_scores: Scores by the gate of the fold that an example judges; the forget examples of
+            other concepts have none.
     """
 
     place: Place
+    concept: int | None
     value: float
     solutions: dict[int, Solution]
     forget_scores: list[float] = field(default_factory=list)
     retain_scores: list[float] = field(default_factory=list)
+
+    @property
+    def forget(self) -> Tensor:
+        """(n,), float64."""
+        return torch.tensor(self.forget_scores, dtype=torch.float64)
+
+    @property
+    def retain(self) -> Tensor:
+        """(n,), float64."""
+        return torch.tensor(self.retain_scores, dtype=torch.float64)
 
 
 def places_of(layers: Sequence[int], readouts: Sequence[Readout], modality: Modality) -> list[Place]:
@@ -137,21 +164,42 @@ def rows_at(batch: Captured, place: Place) -> tuple[list[int], Tensor]:
 
 
 def collect(
-    readings: dict[Place, Readings], batches: Iterable[Captured], roles: Sequence[Role], *, forget: bool
+    readings: dict[Place, Readings],
+    batches: Iterable[Captured],
+    roles: Sequence[Role],
+    concepts: Sequence[Hashable] | None,
 ) -> None:
-    """Add batches of one class, whose examples have these roles, to what is known at each place."""
+    """
+    Add batches of one class to what is known at each place.
+
+    Args:
+        readings: What is known.
+        batches: What was read.
+        roles: The role of each example.
+        concepts: The concept of each forget example; None for retained ones.
+    """
     for batch in batches:
         for place, known in readings.items():
             indices, rows = rows_at(batch, place)
-            if indices:
-                (known.add_forget if forget else known.add_retain)(rows, [roles[i] for i in indices])
+            if not indices:
+                continue
+            if concepts is None:
+                known.add_retain(rows, [roles[i] for i in indices])
+            else:
+                known.add_forget(rows, [roles[i] for i in indices], [concepts[i] for i in indices])
 
 
 def solve(
-    known: Readings, fold: int, parameter: Parameter, values: Sequence[float], *, centred: bool
+    known: Readings,
+    fold: int,
+    parameter: Parameter,
+    values: Sequence[float],
+    *,
+    centred: bool,
+    concept: Hashable = None,
 ) -> list[Solution]:
     """
-    The gates of one place and fold, one for each value of the parameter.
+    The gates of one concept, place and fold, one for each value of the parameter.
 
     Args:
         known: What was read there.
@@ -159,8 +207,9 @@ def solve(
         parameter: What gates are fitted with.
         values: The values of it.
         centred: Whether the score of an average retained readout is put at 0. A linear gate has no offset.
+        concept: The concept; what else is to be forgotten counts as neither class.
     """
-    rows, retain = known.forget(fold), known.retain[fold]
+    rows, retain = known.forget(fold, concept), known.retain[fold]
     forget = Moments(retain.dim)
     forget.add(rows)
     leaks: list[float | None] = [None] * len(values)
@@ -185,10 +234,19 @@ def solve(
 
 
 def score(
-    candidates: dict[Place, list[Candidate]], batches: Iterable[Captured], roles: Sequence[Role], *, forget: bool
+    candidates: dict[Place, list[Candidate]],
+    batches: Iterable[Captured],
+    roles: Sequence[Role],
+    concepts: Sequence[Hashable] | None,
 ) -> dict[Modality, list[int]]:
     """
     Score examples by the gates of the fold that they judge.
+
+    Args:
+        candidates: The gates; what they score is added to them.
+        batches: What was read of the examples.
+        roles: The role of each.
+        concepts: The concept of each forget example; None for retained ones.
 
     Returns:
         Which examples were scored in each modality, in order.
@@ -205,7 +263,11 @@ def score(
                 scores = torch.empty(len(indices), dtype=torch.float64)
                 for fold, gate in candidate.solutions.items():
                     scores[folds == fold] = rows[folds == fold] @ gate.weight - gate.offset
-                (candidate.forget_scores if forget else candidate.retain_scores).extend(scores.tolist())
+                if concepts is None:
+                    candidate.retain_scores.extend(scores.tolist())
+                else:
+                    own = [row for row, i in enumerate(indices) if concepts[i] == candidate.concept]
+                    candidate.forget_scores.extend(scores[own].tolist())
     return scored
 
 
@@ -228,16 +290,30 @@ class Judged:
     result: GateResult
 
     @property
-    def key(self) -> tuple[float, float]:
-        """What the better of two gates has more of: distance from the threshold to the weakest forget inputs."""
-        return self.result.margin, self.result.auc
+    def room(self) -> float:
+        """
+        What the better of two gates has more of: its margin where even the weakest forget inputs are above the
+        threshold; where some are not, minus the share of those.
+        """
+        return self.result.margin if self.result.margin > 0 else self.result.forget_rate - 1
 
-    def limits(self, gate: GateMode) -> Bounds:
-        """The gate's bounds, on the scale of its scores."""
-        if gate == "linear":
-            # A linear score is the gate itself: 1 on an average forget input, as the paper's regression target is.
-            return Bounds(0.0, 1.0)
-        return calibrate(torch.tensor(self.candidate.forget_scores, dtype=torch.float64), self.threshold)
+    @property
+    def key(self) -> tuple[float, float]:
+        """Orders gates from worse to better."""
+        return self.room, self.result.auc
+
+
+def joint_bounds(gates: Sequence[Judged], gate: GateMode) -> list[Bounds]:
+    """
+    The bounds of the gates of one place, one for each concept, on the scale of their scores.
+
+    Of several gates, the thresholds are such that hardly any retained input opens one of them.
+    """
+    if gate == "linear":
+        # A linear score is the gate itself: 1 on an average forget input, as the paper's regression target is.
+        return [Bounds(0.0, 1.0)] * len(gates)
+    thresholds = joint_thresholds([g.candidate.retain for g in gates], gates[0].groups, alpha=gates[0].alpha)
+    return [calibrate(g.candidate.forget, threshold) for g, threshold in zip(gates, thresholds)]
 
 
 def judge(candidate: Candidate, groups: Sequence[Hashable], *, alpha: float) -> Judged:
@@ -249,8 +325,7 @@ def judge(candidate: Candidate, groups: Sequence[Hashable], *, alpha: float) -> 
     """
     n_groups = len(set(groups))
     level = max(alpha, supported_alpha(n_groups))
-    retain = torch.tensor(candidate.retain_scores, dtype=torch.float64)
-    forget = torch.tensor(candidate.forget_scores, dtype=torch.float64)
+    retain, forget = candidate.retain, candidate.forget
     threshold = group_conformal_threshold(retain, groups, alpha=level)
     spread = float(retain.std()) if len(retain) > 1 else 1.0
     weakest = float(torch.quantile(forget, 0.05))
@@ -270,5 +345,6 @@ def judge(candidate: Candidate, groups: Sequence[Hashable], *, alpha: float) -> 
             false_rate=group_mean((retain > threshold).double(), groups),
             margin=(weakest - threshold) / max(spread, 1e-12),
             leak=next(iter(candidate.solutions.values())).leak,
+            concept=candidate.concept,
         ),
     )

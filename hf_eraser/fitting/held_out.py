@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..config import GateMode
-from .candidates import ALL, Place, rows_of
+from .candidates import ALL, Place, joint_bounds, rows_of
 from .capture import Captured
 from .report import GateScores, Modality
 
@@ -71,32 +71,35 @@ def held_out_scores(chosen: Chosen, fitted: Fitted, *, gate: GateMode) -> list[G
     """What held-out examples score at each of the chosen gates."""
     found = []
     for layer, by_modality in chosen.judged.items():
-        for modality, judged in by_modality.items():
-            candidate = judged.candidate
-            limits = judged.limits(gate)
-            scores = {"forget": candidate.forget_scores, "retained": candidate.retain_scores}
-            points = _points(
-                {name: fitted.samples[name].readouts(candidate.place) for name in scores},
-                {
-                    name: [of_class[i] for i in fitted.samples[name].positions[modality]]
-                    for name, of_class in scores.items()
-                },
-                fitted.solution(candidate, ALL).weight,
-            )
-            found.append(
-                GateScores(
-                    layer=layer,
-                    readout=candidate.place.readout,
-                    modality=modality,
-                    parameter=candidate.value,
-                    low=limits.low,
-                    high=limits.high,
-                    forget=_spread(candidate.forget_scores),
-                    retained=_spread(candidate.retain_scores),
-                    forget_points=points["forget"],
-                    retained_points=points["retained"],
+        for modality, gates in by_modality.items():
+            for judged, limits in zip(gates, joint_bounds(gates, gate)):
+                candidate = judged.candidate
+                scores = {"forget": candidate.forget_scores, "retained": candidate.retain_scores}
+                points: dict[str, list[list[float]]] = {name: [] for name in scores}
+                if len(gates) == 1:
+                    points = _points(
+                        {name: fitted.samples[name].readouts(candidate.place) for name in scores},
+                        {
+                            name: [of_class[i] for i in fitted.samples[name].positions[modality]]
+                            for name, of_class in scores.items()
+                        },
+                        fitted.solution(candidate, ALL).weight,
+                    )
+                found.append(
+                    GateScores(
+                        layer=layer,
+                        readout=candidate.place.readout,
+                        modality=modality,
+                        parameter=candidate.value,
+                        low=limits.low,
+                        high=limits.high,
+                        forget=_spread(candidate.forget_scores),
+                        retained=_spread(candidate.retain_scores),
+                        forget_points=points["forget"],
+                        retained_points=points["retained"],
+                        concept=candidate.concept,
+                    )
                 )
-            )
     return found
 
 

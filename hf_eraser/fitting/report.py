@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import types
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ class GateResult:
         false_rate: Share of retained examples above it, each group counted once.
         margin: Distance from the threshold to the weakest forget examples, in standard deviations of retained scores.
         leak: Share of the norm of held-out retained readouts that the null space lets through; None for the ridge.
+        concept: The number of what it is to recognise, where the examples name several things.
     """
 
     layer: int
@@ -45,18 +47,20 @@ class GateResult:
     false_rate: float
     margin: float
     leak: float | None = None
+    concept: int | None = None
 
 
 @dataclass
 class Calibration:
     """
-    How the thresholds of one modality came about.
+    How the thresholds of one modality came about. Of several concepts' gates together, it counts which forget examples
+    open the gate of their concept and which retained ones open any.
 
     Attributes:
         n_groups: Retained groups that calibrated them.
         alpha: The level that was used.
         supported_alpha: The smallest level that so many groups can support.
-        low, high: The gate's bounds.
+        low, high: The gate's bounds; nan for several gates together.
         forget_rate: Share of held-out forget examples whose gate opens.
         false_rate: Share of held-out retained examples whose gate opens, each group counted once.
     """
@@ -78,11 +82,12 @@ class GateScores:
     out.
 
     Attributes:
-        layer, readout, modality, parameter: The gate, as in `GateResult`.
+        layer, readout, modality, parameter, concept: The gate, as in `GateResult`.
         low, high: Its bounds: it is closed up to `low` and open from `high` on.
         forget, retained: Scores, ascending; of more than 256 as many, evenly spread from the lowest to the highest.
         forget_points, retained_points: At most 120 readouts, drawn at random, as pairs: the score, and the place
-            along the first principal component of what the score does not see, in standard deviations.
+            along the first principal component of what the score does not see, in standard deviations. None where
+            there are several concepts.
     """
 
     layer: int
@@ -95,6 +100,27 @@ class GateScores:
     retained: list[float]
     forget_points: list[list[float]]
     retained_points: list[list[float]]
+    concept: int | None = None
+
+
+@dataclass
+class ConceptResult:
+    """
+    One thing that is forgotten, with a direction and a gate of its own.
+
+    Attributes:
+        concept: Its number, in the order in which the forget set names them; None where it names none, and all is one.
+            The name itself, which may be a person's, is not kept.
+        base_refusal_rate: Share of its refusal examples that the base model refuses.
+        forced_refusal: The refusal that was put into the model's mouth to find the direction, because it refuses too
+            few of them; None where the refusal examples showed it.
+        calibration: Its thresholds, by modality.
+    """
+
+    concept: int | None
+    base_refusal_rate: float
+    forced_refusal: str | None
+    calibration: dict[str, Calibration]
 
 
 @dataclass
@@ -153,8 +179,9 @@ class FitReport:
         layers, strength, steer_decode: What is steered, how much, and whether generated tokens are as well.
         split: What fitting and held-out examples were split by.
         counts: Numbers of examples, by what they were used for.
-        base_refusal_rate: Share of the refusal examples that the base model refuses.
-        direction_norms: Norm of the erasure direction, by decoder layer.
+        base_refusal_rate: Share of the refusal examples that the base model refuses, the mean over concepts.
+        direction_norms: Norm of the erasure directions, by decoder layer: the mean norm of the residual stream at the
+            last token of the recall prompts. At strength 1, as much is added.
         calibration: Thresholds, by modality; a modality that is not there is never steered.
         gates: All gates that were tried.
         scores: What held-out examples score at the chosen gates.
@@ -164,6 +191,7 @@ class FitReport:
         seconds: Time taken, by step.
         seed: The seed of the fit.
         versions: The libraries that it was made with.
+        concepts: What is forgotten, in the order of the adapter's directions.
     """
 
     adapter_name: str
@@ -188,6 +216,7 @@ class FitReport:
     seconds: dict[str, float] = field(default_factory=dict)
     seed: int | None = None
     versions: dict[str, str] = field(default_factory=dict)
+    concepts: list[ConceptResult] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain Python values."""
@@ -248,6 +277,9 @@ class FitReport:
                 f"  {name}  forget inputs steered {result.forget_rate:.1%}, retained {result.false_rate:.1%} "
                 f"(held out; alpha {result.alpha:.3f} from {result.n_groups} groups)"
             )
+        for own in self.concepts if len(self.concepts) > 1 else ():
+            rates = [f"{m} {c.forget_rate:.1%}, retained {c.false_rate:.1%}" for m, c in own.calibration.items()]
+            lines.append(f"    concept {own.concept}: steered {'; '.join(rates) or 'never'}")
         if self.gates:
             lines.append("  best gates, held out:")
             lines.append("    modality  layer  readout  parameter    AUC  forget  false  margin")
@@ -342,25 +374,31 @@ def find_warnings(report: FitReport, source: Source, *, alpha: float) -> list[st
                 f"Only {result.n_groups} groups of retained examples {name} were held out. They support alpha = "
                 f"{result.supported_alpha:.3f}, not {alpha:g}; more groups are needed for that."
             )
-    for modality, name in names.items():
-        tried = [r for r in report.gates if r.modality == modality]
+    for (modality, name), own in itertools.product(names.items(), report.concepts):
+        tried = [r for r in report.gates if r.modality == modality and r.concept == own.concept]
         used = [r for r in tried if report.gate_layer is None or r.layer == report.gate_layer]
         best = max((r.auc for r in used), default=None)
         if best is not None and best < 0.95:
             warnings.append(
-                f"For prompts {name} the gate tells forget from retained inputs with AUC {best:.2f} only (0.95 is the "
-                "least to rely on). Give more forget and retained examples, or ones more alike."
+                f"For prompts {name} the gate{_of(own)} tells forget from retained inputs with AUC {best:.2f} only "
+                "(0.95 is the least to rely on). Give more forget and retained examples, or ones more alike."
+            )
+        if modality in report.calibration and modality not in own.calibration:
+            warnings.append(
+                f"There are too few forget examples {name}{_of(own)}: it is not forgotten in such prompts."
             )
     if source.split.unsplit:
         warnings.append(
             "There were too few forget examples to hold some out; how well they are recognised was measured on those "
             "that fitted the gate, and is optimistic."
         )
-    if report.base_refusal_rate < 0.5:
-        warnings.append(
-            f"The base model refuses only {report.base_refusal_rate:.0%} of the refusal examples, so the direction "
-            "may not be one of refusal. Give `refusal` examples that it does refuse."
-        )
+    for own in report.concepts:
+        if own.forced_refusal is not None:
+            warnings.append(
+                f"The direction{_of(own)} was made from teacher-forced refusals ({own.forced_refusal!r}), because the "
+                f"base model refuses only {own.base_refusal_rate:.0%} of the refusal examples. Give `refusal` "
+                "examples that it does refuse, if there are any."
+            )
     for attack in report.attacks:
         if attack.answered is not None and attack.answered > 0.1 and not attack.kind.startswith("PGD"):
             name = names["image" if attack.modality == "image" else "text"]
@@ -374,3 +412,7 @@ def find_warnings(report: FitReport, source: Source, *, alpha: float) -> list[st
             f"At its best the adapter makes the model refuse {best_trial:.0%} of held-out forget examples."
         )
     return warnings
+
+
+def _of(own: ConceptResult) -> str:
+    return "" if own.concept is None else f" of concept {own.concept}"

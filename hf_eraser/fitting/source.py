@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
@@ -44,7 +44,7 @@ class Source:
     Attributes:
         model, processor: The base model and its processor.
         adapted: What adapters are attached to: the model itself, or the `PeftModel` around it.
-        forget, retain: The two sets.
+        forget, retain: The two sets; concepts are numbered, in the order in which they come.
         split: What each of them does in cross-fitting.
         augmentation: How pictures are changed; None for not at all.
         attacks: How questions are changed; attack i is of fold `i % FOLDS`, whose gates are not fitted on it.
@@ -62,6 +62,11 @@ class Source:
     attacks: tuple[Attack, ...]
     seed: int
     batch_size: int
+
+    @property
+    def concepts(self) -> list[int | None]:
+        """The numbers of what is forgotten, each with a direction and a gate of its own; `[None]` for one thing."""
+        return list(dict.fromkeys(cast("int | None", example.concept) for example in self.forget))
 
     def views(
         self, examples: Sequence[Example], roles: Sequence[Role], *, copies: int, judging: bool
