@@ -148,7 +148,7 @@ def places_of(layers: Sequence[int], readouts: Sequence[Readout], modality: Moda
 
 def text_readout(readout: Readout) -> Readout:
     """What a readout means in a prompt without an image."""
-    return "last" if readout == "last" else "prompt"
+    return readout if readout in ("last", "joined") else "prompt"
 
 
 def rows_of(batch: Captured, modality: Modality) -> list[int]:

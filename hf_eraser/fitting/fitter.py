@@ -95,8 +95,8 @@ def fit(
         adapter_name: The adapter's name.
         layers: The steered layers of the text decoder; negative numbers count from the end.
         gate_layer: The layer whose output decides; `"each"`: each steered layer decides for itself (the paper).
-        readout: What the gate reads: `"last"` (the paper), `"prompt"`, `"image"` or `"text"`. The default is
-            chosen, for prompts with an image and for others by themselves.
+        readout: What the gate reads: `"last"` (the paper), `"prompt"`, `"image"`, `"text"` or `"joined"`. The default
+            is chosen, for prompts with an image and for others by themselves.
         strength: Factor of the directions, each as long as the residual stream of its layer is on average. The default
             is the middle of the widest range at which the model refuses.
         gate: How a score becomes a gate: `"calibrated"`, `"linear"` (the paper) or `"always"`.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..config import GateMode, Readout
+from ..config import GateMode, Readout, readout_width
 from ..data import Example
 from ..gate import TEXT_ONLY, WITH_IMAGE
 from .calibration import group_mean, supported_alpha
@@ -37,8 +37,8 @@ from .split import FOLDS
 # What depends least on the wording comes first. A picture's tokens precede any word of the question. Where there are
 # only words, their mean takes a new one at its face value; the last token is what the model itself makes of them.
 _STEADINESS: dict[Modality, tuple[Readout, ...]] = {
-    "image": ("image", "prompt", "text", "last"),
-    "text": ("last", "prompt"),
+    "image": ("image", "prompt", "text", "joined", "last"),
+    "text": ("joined", "last", "prompt"),
 }
 
 # A gate is as good as the best one from this share of its margin on; where the best one has none, from this much less
@@ -97,7 +97,7 @@ def judge_gates(
     folds = {m: set().union(*(of_concept[m, c] for c in source.concepts)) for m in _AXIS}
     concepts = {m: [c for c in source.concepts if of_concept[m, c]] for m in _AXIS}
     places = [place for m in _AXIS if folds[m] for place in places_of(layers, readouts, m)]
-    readings = {place: Readings(hidden_size) for place in places}
+    readings = {place: Readings(readout_width(place.readout, hidden_size)) for place in places}
     if not places:
         return Fitted({}, readings, parameter, centred, source.concepts, 0, {})
     for name, examples, roles, copies in (
@@ -200,12 +200,13 @@ def choose_gates(judged: dict[Place, list[Judged]], *, each: bool) -> Chosen:
     """
     Choose a layer, and in each modality what is read there and the parameter.
 
-    The better of two gates is the one whose weakest held-out forget inputs, attacked ones among them, are farther above
-    the conformal threshold, in standard deviations of the retained scores: its margin. Where they are below it, the
-    better one is that which more forget inputs open. Of gates with at least half the best margin of any layer and
+    The better of two gates is the one whose weakest held-out forget inputs, attacked ones among them, are farther
+    above the conformal threshold, in standard deviations of the retained scores: its margin. Where they are below it,
+    the better one is that which more forget inputs open. Of gates with at least half the best margin of any layer and
     readout, or which open for hardly fewer, those are taken that read what depends least on the wording: however many
-    wordings are held out, users will find others. Of layers that are alike in this, the one whose worse modality does better is taken.
-    All concepts are read at one place, which is as good as it is for the worst of them; each has its own parameter.
+    wordings are held out, users will find others. Of layers that are alike in this, the one whose worse modality does
+    better is taken. All concepts are read at one place, which is as good as it is for the worst of them; each has its
+    own parameter.
 
     Args:
         judged: All gates that were tried.
@@ -285,7 +286,7 @@ class GateTensors:
 
     Attributes:
         readout, text_readout, gate_layer: As in `SteeringAdapterConfig`.
-        weight: (2, k, d) by layer, one gate for each concept, float32.
+        weight: (2, k, d) by layer, (2, k, 2 d) where a readout is `"joined"`, one gate for each concept, float32.
         bounds: (2, k, 2) by layer, float32.
         calibration: How the bounds came about, by modality; of the first layer, if there are several.
         of_concept: The same for each concept.
@@ -316,8 +317,9 @@ def gate_tensors(chosen: Chosen, fitted: Fitted, *, gate: GateMode, hidden_size:
     weights, bounds = {}, {}
     calibration: dict[str, Calibration] = {}
     of_concept: list[dict[str, Calibration]] = [{} for _ in fitted.concepts]
+    width = max(readout_width(readout, hidden_size) for readout in chosen.readouts.values())
     for layer, by_modality in chosen.judged.items():
-        weight = torch.zeros(2, len(fitted.concepts), hidden_size)
+        weight = torch.zeros(2, len(fitted.concepts), width)
         bound = torch.full((2, len(fitted.concepts), 2), torch.inf)
         for modality, gates in by_modality.items():
             groups, alpha, axis = gates[0].groups, gates[0].alpha, _AXIS[modality]
@@ -326,7 +328,7 @@ def gate_tensors(chosen: Chosen, fitted: Fitted, *, gate: GateMode, hidden_size:
                 candidate = judged.candidate
                 solution = fitted.solution(candidate, fold)
                 row = fitted.concepts.index(candidate.concept)
-                weight[axis, row] = solution.weight.to(torch.float32)
+                weight[axis, row, : len(solution.weight)] = solution.weight.to(torch.float32)
                 bound[axis, row] = torch.tensor([limits.low, limits.high]) + solution.offset
                 opened.append((candidate.forget > limits.low, candidate.retain > limits.low))
                 own = _calibration(bound[axis, row], *opened[-1], groups, alpha)

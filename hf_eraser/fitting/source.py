@@ -73,7 +73,7 @@ class Source:
     ) -> tuple[list[View], list[Role]]:
         """
         How examples of these roles are shown: as they are, pictures changed in each of `copies` further views, and the
-        words changed in every other one of those; without pictures, in half as many.
+        words changed in every other one of those; without pictures, in each.
 
         Args:
             examples: The examples.
@@ -95,7 +95,7 @@ class Source:
                 for turn, v in enumerate(at):
                     shown[v] = View(i, v, int(drawn[turn % len(drawn)]))
                 if not changed:
-                    shown += [View(i, 0, int(n)) for n in drawn[: (copies + 1) // 2]]
+                    shown += [View(i, 0, int(n)) for n in drawn[:copies]]
             views += shown
             of_view += [
                 role if view.attack is None else Role(role.fits - {view.attack % FOLDS}, role.judges) for view in shown
