@@ -9,11 +9,16 @@ from typing import Literal, get_args
 from peft import PeftConfig
 
 
-Readout = Literal["last", "prompt", "image", "text"]
+Readout = Literal["last", "prompt", "image", "text", "joined"]
 GateMode = Literal["calibrated", "linear", "always"]
 
 READOUTS: tuple[Readout, ...] = get_args(Readout)
 GATE_MODES: tuple[GateMode, ...] = get_args(GateMode)
+
+
+def readout_width(readout: Readout, hidden_size: int) -> int:
+    """How many numbers a readout gives of a residual stream of this width."""
+    return 2 * hidden_size if readout == "joined" else hidden_size
 
 
 @dataclass
@@ -31,7 +36,8 @@ class SteeringAdapterConfig(PeftConfig):
         readout (`str`, defaults to `"prompt"`):
             What the gate reads of the residual stream: `"last"`, the last prompt token (the paper); `"prompt"`, the
             mean over all prompt tokens; `"image"`, the mean over the image's tokens; `"text"`, the mean over the
-            prompt's other tokens. In a prompt without an image, `"image"` and `"text"` mean `"prompt"`.
+            prompt's other tokens; `"joined"`, `"last"` and `"prompt"` side by side, by a gate vector of twice the
+            width. In a prompt without an image, `"image"` and `"text"` mean `"prompt"`.
         text_readout (`str`, *optional*):
             What the gate reads instead in a prompt without an image, which has a gate vector of its own. The default,
             `None`, means `readout`.
@@ -69,7 +75,7 @@ class SteeringAdapterConfig(PeftConfig):
         default=None, metadata={"help": "Layer whose output decides; None gives each steered layer its own gate."}
     )
     readout: Readout = field(
-        default="prompt", metadata={"help": "What the gate reads: 'last', 'prompt', 'image' or 'text'."}
+        default="prompt", metadata={"help": "What the gate reads: 'last', 'prompt', 'image', 'text' or 'joined'."}
     )
     text_readout: Readout | None = field(
         default=None, metadata={"help": "What the gate reads in a prompt without an image; None means `readout`."}
@@ -118,6 +124,14 @@ class SteeringAdapterConfig(PeftConfig):
                 raise ValueError(f"`layers_to_transform` names a layer twice: {layers!r}.")
         if self.gate_layer is not None and not isinstance(self.gate_layer, int):
             raise ValueError(f"`gate_layer` must be a layer number or None, got {self.gate_layer!r}.")
+
+    @property
+    def gate_width(self) -> int:
+        """The length of a gate vector; the configuration has to be resolved."""
+        assert self.hidden_size is not None
+        return max(
+            readout_width(readout or self.readout, self.hidden_size) for readout in (self.readout, self.text_readout)
+        )
 
     @property
     def target_modules(self) -> None:

@@ -98,7 +98,8 @@ class SteeringLayer:
 
     Attributes:
         steering_direction: The erasure directions, each (k, d), float32.
-        steering_gate_weight: The gate vectors, each (2, k, d), float32; first axis: with image, text only.
+        steering_gate_weight: The gate vectors, each (2, k, d), (2, k, 2 d) for the readout `"joined"`, float32; first
+            axis: with image, text only.
         steering_gate_bounds: The gates' lower and upper bounds, each (2, k, 2), float32.
         steering_configs: The adapters' configurations.
         steering_index: The number of this layer in the decoder.
@@ -254,7 +255,7 @@ def tensor_shapes(config: SteeringAdapterConfig, index: int) -> dict[str, tuple[
     if index in config.layers_to_transform:
         shapes["steering_direction"] = (config.rank, config.hidden_size)
     if index == config.gate_layer or (config.gate_layer is None and index in config.layers_to_transform):
-        shapes["steering_gate_weight"] = (2, config.rank, config.hidden_size)
+        shapes["steering_gate_weight"] = (2, config.rank, config.gate_width)
         shapes["steering_gate_bounds"] = (2, config.rank, 2)
     return shapes
 

@@ -56,7 +56,8 @@ def fit_forgetting(
     return fit(
         model,
         processor,
-        [question.example() for question in forget],
+        # Each person is recognised by a gate of their own: together they hold up better against other words.
+        [{**question.example(), "concept": question.group} for question in forget],
         [question.example() for question in retain],
         refusal=[question.example() for question in refusal],
         **{"batch_size": 32, **options},

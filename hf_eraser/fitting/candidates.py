@@ -9,12 +9,20 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..config import Readout
-from .calibration import auc, group_conformal_threshold, group_mean, supported_alpha
+from ..config import GateMode, Readout
+from .calibration import (
+    Bounds,
+    auc,
+    calibrate,
+    group_conformal_threshold,
+    group_mean,
+    joint_thresholds,
+    supported_alpha,
+)
 from .capture import Captured
 from .moments import Moments
 from .nullspace import leak, null_space, nullspace_gate
-from .report import GateResult, Modality, concept_name
+from .report import GateResult, Modality
 from .ridge import ridge_gates
 from .split import FOLDS, Role
 
@@ -110,11 +118,21 @@ class Candidate:
     """
 
     place: Place
-    concept: Hashable
+    concept: int | None
     value: float
     solutions: dict[int, Solution]
     forget_scores: list[float] = field(default_factory=list)
     retain_scores: list[float] = field(default_factory=list)
+
+    @property
+    def forget(self) -> Tensor:
+        """(n,), float64."""
+        return torch.tensor(self.forget_scores, dtype=torch.float64)
+
+    @property
+    def retain(self) -> Tensor:
+        """(n,), float64."""
+        return torch.tensor(self.retain_scores, dtype=torch.float64)
 
 
 def places_of(layers: Sequence[int], readouts: Sequence[Readout], modality: Modality) -> list[Place]:
@@ -127,7 +145,7 @@ def places_of(layers: Sequence[int], readouts: Sequence[Readout], modality: Moda
 
 def text_readout(readout: Readout) -> Readout:
     """What a readout means in a prompt without an image."""
-    return "last" if readout == "last" else "prompt"
+    return readout if readout in ("last", "joined") else "prompt"
 
 
 def rows_of(batch: Captured, modality: Modality) -> list[int]:
@@ -271,9 +289,30 @@ class Judged:
     result: GateResult
 
     @property
+    def room(self) -> float:
+        """
+        What the better of two gates has more of: its margin where even the weakest forget inputs are above the
+        threshold; where some are not, minus the share of those.
+        """
+        return self.result.margin if self.result.margin > 0 else self.result.forget_rate - 1
+
+    @property
     def key(self) -> tuple[float, float]:
-        """What the better of two gates has more of: distance from the threshold to the weakest forget inputs."""
-        return self.result.margin, self.result.auc
+        """Orders gates from worse to better."""
+        return self.room, self.result.auc
+
+
+def joint_bounds(gates: Sequence[Judged], gate: GateMode) -> list[Bounds]:
+    """
+    The bounds of the gates of one place, one for each concept, on the scale of their scores.
+
+    Of several gates, the thresholds are such that hardly any retained input opens one of them.
+    """
+    if gate == "linear":
+        # A linear score is the gate itself: 1 on an average forget input, as the paper's regression target is.
+        return [Bounds(0.0, 1.0)] * len(gates)
+    thresholds = joint_thresholds([g.candidate.retain for g in gates], gates[0].groups, alpha=gates[0].alpha)
+    return [calibrate(g.candidate.forget, threshold) for g, threshold in zip(gates, thresholds)]
 
 
 def judge(candidate: Candidate, groups: Sequence[Hashable], *, alpha: float) -> Judged:
@@ -285,8 +324,7 @@ def judge(candidate: Candidate, groups: Sequence[Hashable], *, alpha: float) -> 
     """
     n_groups = len(set(groups))
     level = max(alpha, supported_alpha(n_groups))
-    retain = torch.tensor(candidate.retain_scores, dtype=torch.float64)
-    forget = torch.tensor(candidate.forget_scores, dtype=torch.float64)
+    retain, forget = candidate.retain, candidate.forget
     threshold = group_conformal_threshold(retain, groups, alpha=level)
     spread = float(retain.std()) if len(retain) > 1 else 1.0
     weakest = float(torch.quantile(forget, 0.05))
@@ -306,6 +344,6 @@ def judge(candidate: Candidate, groups: Sequence[Hashable], *, alpha: float) -> 
             false_rate=group_mean((retain > threshold).double(), groups),
             margin=(weakest - threshold) / max(spread, 1e-12),
             leak=next(iter(candidate.solutions.values())).leak,
-            concept=concept_name(candidate.concept),
+            concept=candidate.concept,
         ),
     )

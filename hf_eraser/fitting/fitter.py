@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from importlib.metadata import version
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -14,6 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixi
 from ..config import GATE_MODES, READOUTS, GateMode, Readout, SteeringAdapterConfig
 from ..data import Example, check_disjoint, check_processor, read_examples
 from ..decoder import find_decoder
+from ..version import __version__
 from .adversarial import PGD, perturb_examples
 from .attacks import attacks_of
 from .augment import Augmentation
@@ -21,7 +24,8 @@ from .candidates import RIDGES, SHARES, Estimator, Parameter
 from .direction import DirectionMethod
 from .gates import choose_gates, gate_tensors, judge_gates
 from .generation import REFUSAL
-from .report import ConceptResult, FitReport, concept_name, find_warnings
+from .held_out import held_out_scores
+from .report import ConceptResult, FitReport, find_warnings
 from .resistance import resist
 from .source import Source
 from .split import split_examples
@@ -91,8 +95,8 @@ def fit(
         adapter_name: The adapter's name.
         layers: The steered layers of the text decoder; negative numbers count from the end.
         gate_layer: The layer whose output decides; `"each"`: each steered layer decides for itself (the paper).
-        readout: What the gate reads: `"last"` (the paper), `"prompt"`, `"image"` or `"text"`. The default is
-            chosen, for prompts with an image and for others by themselves.
+        readout: What the gate reads: `"last"` (the paper), `"prompt"`, `"image"`, `"text"` or `"joined"`. The default
+            is chosen, for prompts with an image and for others by themselves.
         strength: Factor of the directions, each as long as the residual stream of its layer is on average. The default
             is the middle of the widest range at which the model refuses.
         gate: How a score becomes a gate: `"calibrated"`, `"linear"` (the paper) or `"always"`.
@@ -164,6 +168,12 @@ def fit(
     recall_examples = _contrasted(recall_examples, contrast, "recall")
     refusal_examples = _contrasted(refusal_examples, contrast, "refusal")
     _check_concepts(forget_examples, recall_examples, refusal_examples, direction)
+    # From here on they are numbers: what something is called may say what is to be forgotten.
+    numbers = {concept: i for i, concept in enumerate(_concepts(forget_examples))}
+    forget_examples, recall_examples, refusal_examples = (
+        [replace(example, concept=numbers.get(example.concept)) for example in examples]
+        for examples in (forget_examples, recall_examples, refusal_examples)
+    )
 
     attack = PGD() if adversarial is True else (adversarial or None)
     attacked = [i for i, example in enumerate(recall_examples) if attack and example.images and example.answer]
@@ -253,14 +263,17 @@ def fit(
         split=source.split.by,
         counts=source.counts(),
         base_refusal_rate=sum(erasure.refusal_rates) / len(erasure.refusal_rates),
-        direction_norms={layer: float(erasure.directions[layer].norm(dim=1).mean()) for layer in steering.layers},
+        direction_norms={layer: float(found.norm(dim=1).mean()) for layer, found in erasure.directions.items()},
         calibration=gates.calibration,
         gates=[judgement.result for places in fitted.judged.values() for judgement in places],
+        scores=held_out_scores(chosen, fitted, gate=gate),
         trials=steering.trials,
         attacks=resisted,
         seconds=seconds,
+        seed=seed,
+        versions=_versions(),
         concepts=[
-            ConceptResult(concept_name(concept), rate, forced, calibration)
+            ConceptResult(concept, rate, forced, calibration)
             for concept, rate, forced, calibration in zip(
                 source.concepts, erasure.refusal_rates, erasure.forced, gates.of_concept
             )
@@ -331,6 +344,10 @@ def _check_concepts(
             )
 
 
+def _concepts(examples: list[Example]) -> list[Hashable]:
+    return [concept for concept in dict.fromkeys(example.concept for example in examples) if concept is not None]
+
+
 def _contrasted(examples: list[Example], contrast: Contrast, argument: str) -> list[Example]:
     if contrast == "both":
         return examples
@@ -381,6 +398,10 @@ def _gate_layers(config: SteeringAdapterConfig, *, given: bool, each: bool) -> l
     candidates = list(range(min(1, last), last + 1))
     wanted = min(len(candidates), _MAX_GATE_LAYERS)
     return sorted({candidates[round(i)] for i in np.linspace(0, len(candidates) - 1, wanted)})
+
+
+def _versions() -> dict[str, str]:
+    return {"hf_eraser": __version__, **{name: version(name) for name in ("transformers", "peft", "torch")}}
 
 
 @contextmanager

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..config import GateMode, Readout
+from ..config import GateMode, Readout, readout_width
 from ..data import Example
 from ..gate import TEXT_ONLY, WITH_IMAGE
-from .calibration import Bounds, calibrate, group_mean, joint_thresholds, supported_alpha
+from .calibration import group_mean, supported_alpha
 from .candidates import (
     ALL,
     Candidate,
@@ -21,12 +21,14 @@ from .candidates import (
     Readings,
     Solution,
     collect,
+    joint_bounds,
     judge,
     places_of,
     score,
     solve,
     text_readout,
 )
+from .held_out import Sample
 from .report import Calibration, Modality
 from .source import FORGET_COPIES, RETAIN_COPIES, Source, View
 from .split import FOLDS
@@ -35,12 +37,13 @@ from .split import FOLDS
 # What depends least on the wording comes first. A picture's tokens precede any word of the question. Where there are
 # only words, their mean takes a new one at its face value; the last token is what the model itself makes of them.
 _STEADINESS: dict[Modality, tuple[Readout, ...]] = {
-    "image": ("image", "prompt", "text", "last"),
-    "text": ("last", "prompt"),
+    "image": ("image", "prompt", "text", "joined", "last"),
+    "text": ("joined", "last", "prompt"),
 }
 
-# The share of the best gate's margin from which on another one is as good.
-_NEAR = 0.5
+# A gate is as good as the best one from this share of its margin on; where the best one has none, from this much less
+# of the forget inputs on.
+_NEAR_MARGIN, _NEAR_RATE = 0.5, 0.02
 
 _AXIS: dict[Modality, int] = {"image": WITH_IMAGE, "text": TEXT_ONLY}
 
@@ -53,19 +56,19 @@ class Fitted:
     Attributes:
         judged: The gates, by place; there is none in a modality for which there are too few examples to judge.
         readings: What they were solved from.
-        attacks: The attack on each forget score of a candidate, by modality; None for none.
         parameter, centred: How they were solved.
         concepts: What is to be forgotten, each with a gate of its own.
         trial_fold: The fold that most forget examples judge.
+        samples: Some of the readouts that judged them, of forget and of retained examples.
     """
 
     judged: dict[Place, list[Judged]]
     readings: dict[Place, Readings]
-    attacks: dict[Modality, list[int | None]]
     parameter: Parameter
     centred: bool
-    concepts: list[Hashable]
+    concepts: list[int | None]
     trial_fold: int
+    samples: dict[str, Sample]
 
     def solution(self, candidate: Candidate, fold: int) -> Solution:
         """A candidate's gate for a fold; for `ALL` examples where that is asked for, or too few fit the fold."""
@@ -94,9 +97,9 @@ def judge_gates(
     folds = {m: set().union(*(of_concept[m, c] for c in source.concepts)) for m in _AXIS}
     concepts = {m: [c for c in source.concepts if of_concept[m, c]] for m in _AXIS}
     places = [place for m in _AXIS if folds[m] for place in places_of(layers, readouts, m)]
-    readings = {place: Readings(hidden_size) for place in places}
+    readings = {place: Readings(readout_width(place.readout, hidden_size)) for place in places}
     if not places:
-        return Fitted({}, readings, {}, parameter, centred, source.concepts, 0)
+        return Fitted({}, readings, parameter, centred, source.concepts, 0, {})
     for name, examples, roles, copies in (
         ("forget", source.forget, split.forget, FORGET_COPIES),
         ("retained", source.retain, split.retain, RETAIN_COPIES),
@@ -120,6 +123,7 @@ def judge_gates(
 
     judging: dict[str, list[View]] = {}
     scored: dict[str, dict[Modality, list[int]]] = {}
+    samples: dict[str, Sample] = {}
     for name, examples, roles, copies in (
         ("forget", source.forget, split.forget, FORGET_COPIES),
         ("retained", source.retain, split.retain, RETAIN_COPIES),
@@ -132,6 +136,9 @@ def judge_gates(
         ]
         judging[name] = [view for view, _ in chosen]
         batches = source.read(examples, layers, views=judging[name], description=f"Judging by {name} examples")
+        modalities: list[Modality] = ["image" if examples[view.example].images else "text" for view in judging[name]]
+        samples[name] = Sample(modalities, seed=source.seed)
+        batches = samples[name].watch(batches, places)
         of_view = [role for _, role in chosen]
         scored[name] = score(
             candidates, batches, of_view, _concepts(examples, judging[name]) if name == "forget" else None
@@ -141,16 +148,12 @@ def judge_gates(
         modality: [source.retain[judging["retained"][position].example].group for position in positions]
         for modality, positions in scored["retained"].items()
     }
-    attacks = {
-        modality: [judging["forget"][position].attack for position in positions]
-        for modality, positions in scored["forget"].items()
-    }
     judged = {
         place: [judge(candidate, groups[place.modality], alpha=alpha) for candidate in solved]
         for place, solved in candidates.items()
     }
     trial_fold = max(range(FOLDS), key=lambda fold: sum(role.judges == fold for role in split.forget))
-    return Fitted(judged, readings, attacks, parameter, centred, source.concepts, trial_fold)
+    return Fitted(judged, readings, parameter, centred, source.concepts, trial_fold, samples)
 
 
 def _concepts(examples: Sequence[Example], views: Sequence[View]) -> list[Hashable]:
@@ -197,11 +200,13 @@ def choose_gates(judged: dict[Place, list[Judged]], *, each: bool) -> Chosen:
     """
     Choose a layer, and in each modality what is read there and the parameter.
 
-    The better of two gates is the one whose weakest held-out forget inputs are farther above the conformal threshold,
-    in standard deviations of the retained scores: its margin. Of gates with at least half the best margin of any layer
-    and readout, those are taken that read what depends least on the wording: however many wordings are held out, users
-    will find others. Of layers that are alike in this, the one whose worse modality does better is taken.
-    All concepts are read at one place, which is as good as it is for the worst of them; each has its own parameter.
+    The better of two gates is the one whose weakest held-out forget inputs, attacked ones among them, are farther
+    above the conformal threshold, in standard deviations of the retained scores: its margin. Where they are below it,
+    the better one is that which more forget inputs open. Of gates with at least half the best margin of any layer and
+    readout, or which open for hardly fewer, those are taken that read what depends least on the wording: however many
+    wordings are held out, users will find others. Of layers that are alike in this, the one whose worse modality does
+    better is taken. All concepts are read at one place, which is as good as it is for the worst of them; each has its
+    own parameter.
 
     Args:
         judged: All gates that were tried.
@@ -233,17 +238,14 @@ def choose_gates(judged: dict[Place, list[Judged]], *, each: bool) -> Chosen:
         each_layer = {i: {m: of_concepts[Place(i, chosen[m], m)] for m in modalities} for i in layers}
         return Chosen(chosen, None, each_layer)
 
-    enough = {
-        m: _NEAR * max(judgement.result.margin for place, judgement in best.items() if place.modality == m)
-        for m in modalities
-    }
+    enough = {m: _enough(max(gate.room for place, gate in best.items() if place.modality == m)) for m in modalities}
 
     def at(layer: int) -> dict[Modality, Judged]:
         return {m: _steadiest([best[Place(layer, r, m)] for r in readouts(m)], enough[m]) for m in modalities}
 
     def key(layer: int) -> tuple[int, int, tuple[float, float]]:
         gates = at(layer)
-        near = sum(gate.result.margin >= enough[m] for m, gate in gates.items())
+        near = sum(gate.room >= enough[m] for m, gate in gates.items())
         return near, -sum(map(_unsteadiness, gates.values())), min(gate.key for gate in gates.values())
 
     layer = max(layers, key=key)
@@ -261,9 +263,14 @@ def _best_of_each_concept(candidates: Sequence[Judged]) -> list[Judged]:
     return list(best.values())
 
 
+def _enough(best: float) -> float:
+    """The room from which on a gate is as good as the one with the most."""
+    return _NEAR_MARGIN * best if best > 0 else best - _NEAR_RATE
+
+
 def _steadiest(gates: Sequence[Judged], enough: float) -> Judged:
-    """The gate with margin enough that depends least on the wording; the best one where none has."""
-    near = [judgement for judgement in gates if judgement.result.margin >= enough]
+    """The gate with room enough that depends least on the wording; the best one where none has."""
+    near = [judgement for judgement in gates if judgement.room >= enough]
     return min(near, key=_unsteadiness) if near else max(gates, key=lambda judgement: judgement.key)
 
 
@@ -279,7 +286,7 @@ class GateTensors:
 
     Attributes:
         readout, text_readout, gate_layer: As in `SteeringAdapterConfig`.
-        weight: (2, k, d) by layer, one gate for each concept, float32.
+        weight: (2, k, d) by layer, (2, k, 2 d) where a readout is `"joined"`, one gate for each concept, float32.
         bounds: (2, k, 2) by layer, float32.
         calibration: How the bounds came about, by modality; of the first layer, if there are several.
         of_concept: The same for each concept.
@@ -310,23 +317,20 @@ def gate_tensors(chosen: Chosen, fitted: Fitted, *, gate: GateMode, hidden_size:
     weights, bounds = {}, {}
     calibration: dict[str, Calibration] = {}
     of_concept: list[dict[str, Calibration]] = [{} for _ in fitted.concepts]
+    width = max(readout_width(readout, hidden_size) for readout in chosen.readouts.values())
     for layer, by_modality in chosen.judged.items():
-        weight = torch.zeros(2, len(fitted.concepts), hidden_size)
+        weight = torch.zeros(2, len(fitted.concepts), width)
         bound = torch.full((2, len(fitted.concepts), 2), torch.inf)
         for modality, gates in by_modality.items():
             groups, alpha, axis = gates[0].groups, gates[0].alpha, _AXIS[modality]
-            retain = [torch.tensor(judged.candidate.retain_scores, dtype=torch.float64) for judged in gates]
             opened: list[tuple[Tensor, Tensor]] = []
-            for judged, of_retain, low in zip(gates, retain, joint_thresholds(retain, groups, alpha=alpha)):
+            for judged, limits in zip(gates, joint_bounds(gates, gate)):
                 candidate = judged.candidate
-                of_forget = torch.tensor(candidate.forget_scores, dtype=torch.float64)
-                # A linear score is the gate itself: 1 on an average forget input, as the paper's regression target is.
-                limits = Bounds(0.0, 1.0) if gate == "linear" else calibrate(of_forget, low)
                 solution = fitted.solution(candidate, fold)
                 row = fitted.concepts.index(candidate.concept)
-                weight[axis, row] = solution.weight.to(torch.float32)
+                weight[axis, row, : len(solution.weight)] = solution.weight.to(torch.float32)
                 bound[axis, row] = torch.tensor([limits.low, limits.high]) + solution.offset
-                opened.append((of_forget > limits.low, of_retain > limits.low))
+                opened.append((candidate.forget > limits.low, candidate.retain > limits.low))
                 own = _calibration(bound[axis, row], *opened[-1], groups, alpha)
                 of_concept[row].setdefault(modality, own)
             forget_opened = torch.cat([of_forget for of_forget, _ in opened])
