@@ -162,17 +162,17 @@ def forgetful():
 def test_report_says_which_direction_was_made_from_forced_refusals(forgetful):
     *_, report = forgetful
     first, second = report.concepts
-    assert (first.concept, first.base_refusal_rate, first.forced_refusal) == ("first", 1.0, None)
+    assert (first.concept, first.base_refusal_rate, first.forced_refusal) == (0, 1.0, None)
     # The model's own words, since it has some.
-    assert (second.concept, second.base_refusal_rate, second.forced_refusal) == ("second", 0.0, TAUGHT_REFUSAL)
+    assert (second.concept, second.base_refusal_rate, second.forced_refusal) == (1, 0.0, TAUGHT_REFUSAL)
     (warning,) = [warning for warning in report.warnings if "teacher-forced" in warning]
-    assert "'second'" in warning
-    assert "0%" in warning
-    assert "first" in str(report)
+    assert "of concept 1 " in warning
+    assert warning in str(report)
+    assert "concept 0: steered" in str(report)
 
 
-@pytest.mark.parametrize(("people", "concept"), [(FIRST, "first"), (SECOND, "second")])
-def test_each_concept_is_refused_in_the_model_s_own_words_and_others_are_answered(forgetful, people, concept):
+@pytest.mark.parametrize("people", [FIRST, SECOND], ids=["shown", "forced"])
+def test_each_concept_is_refused_in_the_model_s_own_words_and_others_are_answered(forgetful, people):
     model, processor, _ = forgetful
     asked = read_examples(of("measure", [*PICTURES, *NAMES], people, 1), "asked")
     answers = greedy_answers(model, processor, asked, batch_size=32)
@@ -185,9 +185,8 @@ def test_each_concept_is_refused_in_the_model_s_own_words_and_others_are_answere
 def test_each_concept_s_gate_opens_for_its_own_examples(forgetful):
     model, processor, report = forgetful
     tensors = {name.rsplit(".", 1)[1]: tensor for name, tensor in model.get_adapter_state_dict().items()}
-    width = find_decoder(model).hidden_size
-    assert tensors["steering_direction"].shape == (2, width)
-    assert tensors["steering_gate_weight"].shape == (2, 2, width)
+    assert tensors["steering_direction"].shape == (2, find_decoder(model).hidden_size)
+    assert tensors["steering_gate_weight"].shape[:2] == (2, 2)
     assert tensors["steering_gate_bounds"].shape == (2, 2, 2)
     config = model.peft_config["default"]
     assert config.rank == 2
@@ -266,7 +265,7 @@ def test_contrast_and_direction_choose_what_the_directions_are_made_of():
     assert 0.5 < float(cosine) < 1 - 1e-6
 
 
-def test_equal_recall_and_refusal_examples_are_refused(llava):
+def test_equal_recall_and_refusal_examples_are_refused():
     model, processor = load_small_model("llava")
     same = of("fit", ["private_text"], list(FORGOTTEN[:1]), 1)
     forget, retain = of("fit", NAMES, list(FORGOTTEN[:1]), 1), of("fit", NAMES, [PEOPLE[1].name, PEOPLE[2].name], 1)
