@@ -316,9 +316,9 @@ def test_scores_of_a_solution_are_zero_on_retained_and_one_on_forget_means():
         assert all(gate.offset == 0 for gate in solve(known, 0, parameter, values, centred=False))
 
 
-def gate_with_margin(layer, readout, margin):
+def gate_with_margin(layer, readout, margin, forget_rate=1.0):
     place = Place(layer, readout, "text")
-    result = GateResult(layer, readout, "text", 0.1, auc=0.99, forget_rate=1.0, false_rate=0.0, margin=margin)
+    result = GateResult(layer, readout, "text", 0.1, auc=0.99, forget_rate=forget_rate, false_rate=0.0, margin=margin)
     return place, [Judged(Candidate(place, None, 0.1, {}), [0, 1], 0.0, 0.5, result)]
 
 
@@ -328,10 +328,24 @@ def gate_with_margin(layer, readout, margin):
         ({(2, "prompt"): 0.76, (2, "last"): 0.3, (3, "prompt"): 0.4, (3, "last"): 0.5}, (3, "last")),
         ({(2, "prompt"): 0.76, (2, "last"): 0.3, (3, "prompt"): 0.4, (3, "last"): 0.3}, (2, "prompt")),
         ({(2, "prompt"): 0.5, (2, "last"): 0.5, (3, "prompt"): 0.9, (3, "last"): 0.6}, (3, "last")),
-        ({(2, "prompt"): -0.1, (2, "last"): -0.2, (3, "prompt"): -0.3, (3, "last"): -0.4}, (2, "prompt")),
     ],
 )
 def test_gate_depends_little_on_the_wording_unless_that_costs_half_the_best_margin(margins, chosen):
     judged = dict(gate_with_margin(*place, margin) for place, margin in margins.items())
+    found = choose_gates(judged, each=False)
+    assert (found.gate_layer, found.readouts["text"]) == chosen
+
+
+@pytest.mark.parametrize(
+    ("rates", "chosen"),
+    [
+        ({(2, "prompt"): 0.80, (2, "last"): 0.75, (3, "prompt"): 0.70, (3, "last"): 0.60}, (2, "prompt")),
+        ({(2, "prompt"): 0.80, (2, "last"): 0.75, (3, "prompt"): 0.70, (3, "last"): 0.79}, (3, "last")),
+        ({(2, "prompt"): 0.80, (2, "joined"): 0.79, (3, "prompt"): 0.80, (3, "joined"): 0.50}, (2, "joined")),
+    ],
+)
+def test_where_classes_overlap_the_gate_is_taken_that_most_forget_inputs_open(rates, chosen):
+    # Margins say nothing there: the largest is that of the gate that fewest open.
+    judged = dict(gate_with_margin(*place, -0.1 - rate, rate) for place, rate in rates.items())
     found = choose_gates(judged, each=False)
     assert (found.gate_layer, found.readouts["text"]) == chosen

@@ -47,6 +47,11 @@ class Moments:
         self._rows, self._n_rows = [], 0
 
     @property
+    def vectors(self) -> Tensor | None:
+        """The vectors themselves, (count, d), float64, while they are kept."""
+        return torch.cat(self._rows) if self._second is None and self._rows else None
+
+    @property
     def mean(self) -> Tensor:
         """(d,), float64."""
         return self.sum / max(self.count, 1)
