@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hf_eraser.data import Example, read_examples
-from hf_eraser.fitting.calibration import auc, calibrate, group_conformal_threshold, supported_alpha
+from hf_eraser.fitting.calibration import auc, calibrate, group_conformal_threshold, joint_thresholds, supported_alpha
 from hf_eraser.fitting.candidates import Candidate, Judged, Place, Readings, solve
 from hf_eraser.fitting.gates import choose_gates
 from hf_eraser.fitting.moments import Moments
@@ -213,6 +213,28 @@ def test_threshold_is_the_smallest_score_that_keeps_the_level(pairs, alpha):
     below = scores[scores < threshold]
     assume(len(below) > 0)
     assert level(float(below.max())) > alpha - 1e-9
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 4), st.integers(2, 60), st.floats(0.05, 0.9), st.floats(0.01, 100.0), st.integers(0, 10_000))
+def test_joint_thresholds_keep_the_level_for_an_input_that_exceeds_any_of_them(k, n, alpha, scale, seed):
+    scores = list(random(k, n, seed))
+    scores[-1] = scale * scores[-1] + 3
+    groups = [i // 3 for i in range(n)]
+    thresholds = joint_thresholds(scores, groups, alpha=alpha)
+    n_groups = len(set(groups))
+    if supported_alpha(n_groups) > alpha + 1e-9:
+        assert thresholds == [float("inf")] * k
+        return
+    above = torch.stack([s > t for s, t in zip(scores, thresholds)]).any(dim=0)
+    shares = [float(above[[i for i, g in enumerate(groups) if g == group]].double().mean()) for group in set(groups)]
+    assert (1 + sum(shares)) / (n_groups + 1) <= alpha + 1e-6
+    # None of them is lower than it would be for itself.
+    for of_gate, threshold in zip(scores, thresholds):
+        alone = group_conformal_threshold(of_gate, groups, alpha=alpha)
+        assert threshold >= alone - 1e-6 * max(1, abs(alone))
+    if k == 1:
+        assert thresholds == [group_conformal_threshold(scores[0], groups, alpha=alpha)]
 
 
 def test_threshold_keeps_its_level_on_fresh_groups():

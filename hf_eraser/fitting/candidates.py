@@ -79,14 +79,11 @@ class Readings:
             if fitting:
                 self.retain[fold].add(rows[fitting])
 
-    def forget(self, fold: int, concept: Hashable) -> Tensor:
-        """The forget readouts of a concept that fit a fold, (n, d), float64."""
-        fitting = [
-            row
-            for row, (role, of) in enumerate(zip(self._roles, self._concepts))
-            if of == concept and (fold == ALL or fold in role.fits)
-        ]
-        return torch.cat(self._forget)[fitting].to(torch.float64)
+    def forget(self, fold: int, concept: Hashable) -> tuple[Tensor, Tensor]:
+        """The forget readouts that fit a fold, (n, d), float64, and which of them are of a concept, (n,), bool."""
+        fitting = [row for row, role in enumerate(self._roles) if fold == ALL or fold in role.fits]
+        own = torch.tensor([self._concepts[row] == concept for row in fitting], dtype=torch.bool)
+        return torch.cat(self._forget)[fitting].to(torch.float64), own
 
 
 @dataclass(frozen=True)
@@ -207,11 +204,12 @@ def solve(
         parameter: What gates are fitted with.
         values: The values of it.
         centred: Whether the score of an average retained readout is put at 0. A linear gate has no offset.
-        concept: The concept; what else is to be forgotten counts as neither class.
+        concept: The concept. What else is to be forgotten is of neither class to the discriminant, and to the null
+            space's regression, as in the paper's matrix, an input that another direction is for.
     """
-    rows, retain = known.forget(fold, concept), known.retain[fold]
+    (rows, own), retain = known.forget(fold, concept), known.retain[fold]
     forget = Moments(retain.dim)
-    forget.add(rows)
+    forget.add(rows[own])
     leaks: list[float | None] = [None] * len(values)
     if parameter == "ridge":
         weights = list(ridge_gates(forget, retain, ridges=values))
@@ -221,7 +219,8 @@ def solve(
         for i, value in enumerate(values):
             basis = null_space(retain.second_moment, **{parameter: value})
             gamma = _RELATIVE_GAMMA * float((rows @ basis).square().sum(dim=1).mean())
-            weights.append(nullspace_gate(rows, basis, gamma=max(gamma, torch.finfo(torch.float64).tiny)))
+            gamma = max(gamma, torch.finfo(torch.float64).tiny)
+            weights.append(nullspace_gate(rows, basis, gamma=gamma, target=own))
             leaks[i] = leak(held_out.second_moment, basis) if held_out.count else None
     solutions = []
     for weight, leaked in zip(weights, leaks):

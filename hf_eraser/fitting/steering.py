@@ -29,9 +29,12 @@ from .report import Trial
 from .source import Source, View
 
 
-# Refusals of the base model that are looked at, questions that a refusal is forced on, and held-out forget examples
-# that each trial answers.
-_REFUSAL_EXAMPLES, _FORCED_EXAMPLES, _TRIAL_EXAMPLES = 32, 32, 48
+# Refusal examples that the base model answers, or questions that a refusal is forced on: of all concepts together, and
+# at least of each.
+_REFUSAL_EXAMPLES, _FEWEST_OF_CONCEPT = 32, 4
+
+# Held-out forget examples that each trial answers.
+_TRIAL_EXAMPLES = 48
 
 # A model that refuses this share of the refusal examples shows by them what a refusal is.
 REFUSES = 0.5
@@ -78,7 +81,7 @@ def erasure_directions(
     """
     recalls = [of_concept(recall, concept) for concept in source.concepts]
     refusals = [of_concept(refusal, concept) for concept in source.concepts]
-    share = max(1, _REFUSAL_EXAMPLES // len(source.concepts))
+    share = max(_FEWEST_OF_CONCEPT, _REFUSAL_EXAMPLES // len(source.concepts))
     shown = sorted({i for positions in refusals for i in evenly(positions, share)})
     with steering_off(source.model):
         asked = [refusal[i] for i in shown]
@@ -100,7 +103,7 @@ def erasure_directions(
     for from_rows, to_rows, refused_by_force in zip(recalls, refusals, forced):
         gradients = {}
         if refused_by_force is not None:
-            questions = [recall[i] for i in evenly(from_rows, _FORCED_EXAMPLES)]
+            questions = [recall[i] for i in evenly(from_rows, share)]
             gradients = refusal_gradients(source.model, source.processor, questions, refused_by_force)
         for layer in layers:
             rows = recall_last[layer][from_rows]
