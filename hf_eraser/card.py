@@ -25,7 +25,7 @@ UseCase = Literal["private_person", "celebrities", "outdated_facts", "harmful_co
 
 USE_CASES: tuple[UseCase, ...] = get_args(UseCase)
 
-REPORT_FILE, PICTURE_FILE, EVALUATION_FILE = "fit_report.json", "fit_report.png", "evaluation.json"
+REPORT_FILE, PICTURE_FILE, EVALUATION_FILE = "report.json", "report.png", "evaluation.json"
 
 _MODALITIES = {"image": "with an image", "text": "of text only"}
 
@@ -138,7 +138,7 @@ def write_card(
 
     Args:
         folder: Where `save_pretrained` saved the adapter.
-        report: The fit's report, or the file that `to_json` wrote. The default is `fit_report.json` in the folder, if
+        report: The fit's report, or the file that `to_json` wrote. The default is `report.json` in the folder, if
             there is one.
         evaluation: What was measured after the fit.
         card: Further arguments of `adapter_card`.
