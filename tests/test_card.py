@@ -113,7 +113,9 @@ def test_card_needs_neither_report_nor_evaluation():
 
 def test_adapter_without_a_gate_is_not_said_to_tell_prompts_apart():
     config = SteeringAdapterConfig(gate="always", base_model_name_or_path="org/base-7b")
-    text = adapter_card(config, **WORDS, report=REPORT).text
+    card = adapter_card(config, **WORDS, report=dataclasses.replace(REPORT, gate="always"))
+    text = card.text
+    assert card.data.eval_results is None
     assert "every prompt is steered" in text
     assert "pass unchanged" not in text
     assert "steered by mistake" not in text
