@@ -83,6 +83,22 @@ def test_card_of_each_use_case_is_whole(use_case, full):
     assert others.count(ModelCard(text).text) == (use_case is not None)
 
 
+@pytest.mark.parametrize("left_out", [(), ("attacks",), ("warnings",), ("attacks", "warnings"), ("report",)])
+@pytest.mark.parametrize("gate", ["calibrated", "always"])
+@pytest.mark.parametrize("evaluation", [None, EVALUATION])
+def test_parts_of_a_card_stand_apart_whatever_is_left_out(left_out, gate, evaluation):
+    report = dataclasses.replace(REPORT, gate=gate, **{name: [] for name in left_out if name != "report"})
+    config = dataclasses.replace(CONFIG, gate=gate)
+    card = adapter_card(config, **WORDS, report=None if "report" in left_out else report, evaluation=evaluation)
+    lines = card.text.splitlines()
+    for i, line in enumerate(lines):
+        begins = re.match(r"#|!\[|<details>|\*\*The fit|No report|Measured|Its answers|The fit held", line)
+        table_begins = i + 1 < len(lines) and lines[i + 1].startswith("| ---")
+        if begins or table_begins:
+            assert lines[i - 1] == "", line
+    assert "\n\n\n" not in card.text
+
+
 def test_hub_reads_the_metadata(tmp_path):
     card = adapter_card(CONFIG, **WORDS, use_case="celebrities", report=REPORT, evaluation=EVALUATION)
     card.save(tmp_path / "README.md")
