@@ -56,6 +56,7 @@ def register() -> None:
         setattr(PeftAdapterMixin, name, _undone_on_failure(getattr(PeftAdapterMixin, name)))
     setattr(PeftModel, "load_adapter", _named_default(PeftModel.load_adapter))  # noqa: B010
     setattr(PeftModel, "disable_adapter", _as_statement_too(PeftModel.disable_adapter))  # noqa: B010
+    setattr(PeftModel, "push_to_hub", _with_own_card(PeftModel.push_to_hub))  # noqa: B010
 
 
 def _undone_on_failure(attach: Callable[..., Any]) -> Callable[..., Any]:
@@ -69,6 +70,8 @@ def _undone_on_failure(attach: Callable[..., Any]) -> Callable[..., Any]:
         from .model import check_tensors, expected_tensors
         from .steered_model import attached_adapters, remove_adapter
 
+        if attach.__name__ == "load_adapter":
+            kwargs = _hub_arguments_in_place(kwargs)
         had_adapters = self._hf_peft_config_loaded
         before = set(attached_adapters(self))
         try:
@@ -99,6 +102,15 @@ def _undone_on_failure(attach: Callable[..., Any]) -> Callable[..., Any]:
         return result
 
     return attach_or_leave
+
+
+_HUB_ARGUMENTS = ("cache_dir", "force_download", "revision", "subfolder", "token")
+
+
+def _hub_arguments_in_place(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Since version 5, `load_adapter` of transformers takes these in `adapter_kwargs` only; PEFT's takes them as such."""
+    given = {name: kwargs.pop(name) for name in _HUB_ARGUMENTS if name in kwargs}
+    return {**kwargs, "adapter_kwargs": {**given, **(kwargs.get("adapter_kwargs") or {})}} if given else kwargs
 
 
 _report_logger = logging.getLogger("transformers.integrations.peft")
@@ -186,3 +198,18 @@ def _as_statement_too(disable_adapter: Callable[..., Any]) -> Callable[..., Any]
         return disable_adapter(self)
 
     return disable
+
+
+def _with_own_card(push_to_hub: Callable[..., Any]) -> Callable[..., Any]:
+    """`PeftModel.push_to_hub` is transformers', which overwrites PEFT's card with that of a whole model."""
+
+    @functools.wraps(push_to_hub)
+    def push(self: PeftModel, repo_id: str, **kwargs: Any) -> Any:
+        from .model import SteeringModel
+        from .publish import push_adapter
+
+        if isinstance(self.base_model, SteeringModel):
+            return push_adapter(self, repo_id, **kwargs)
+        return push_to_hub(self, repo_id, **kwargs)
+
+    return push

@@ -76,6 +76,15 @@ class SteeredModel:
         """
         return DisabledAdapters(self)  # type: ignore[arg-type]
 
+    def push_to_hub(self, repo_id: str, **kwargs: Any) -> Any:
+        """As transformers' `push_to_hub`; an active steering adapter comes with a card of its own, see `push_adapter`."""
+        from .publish import push_adapter
+
+        active = self.active_adapters()  # type: ignore[attr-defined]
+        if set(active) <= set(attached_adapters(self)):  # type: ignore[arg-type]
+            return push_adapter(self, repo_id, **kwargs)
+        return super().push_to_hub(repo_id, **kwargs)  # type: ignore[misc]
+
     def delete_adapter(self, adapter_names: list[str] | str) -> None:
         """Delete adapters by name, steering or other; with the last steering adapter the model is as it was before."""
         names = [adapter_names] if isinstance(adapter_names, str) else list(adapter_names)

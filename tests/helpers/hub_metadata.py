@@ -51,9 +51,7 @@ def problems(readme: str) -> list[str]:
     for index, model in enumerate(metadata.get("model-index") or []):
         for result in model.get("results") or [{}]:
             if "type" not in result.get("task", {}) or not {"name", "type"} <= result.get("dataset", {}).keys():
-                found.append(
-                    f'"model-index[{index}].results" need a task with a type and a dataset with name and type'
-                )
+                found.append(f"\"model-index[{index}].results\" need a task's type, and a dataset's name and type")
             if not all({"type", "value"} <= metric.keys() for metric in result.get("metrics", [])):
                 found.append(f'"model-index[{index}].results.metrics" need a type and a value')
     return found

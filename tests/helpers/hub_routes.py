@@ -270,10 +270,10 @@ def make_commit(handler: HubHandler, kind: str, name: str, revision: str) -> Ans
             raise Refused(400, f"Commits go to a branch or a pull request, and {revision!r} is neither")
     commit = repository.commit(ref, title, author, files, description=description)
     page = f"{handler.server.url}/{'' if kind == 'model' else kind + 's/'}{name}"
-    discussion = {"pullRequestUrl": f"{page}/discussions/{ref.split('/')[-1]}"} if as_pull_request else {}
-    return as_json(
-        {"success": True, "commitOid": commit.oid, "commitUrl": f"{page}/commit/{commit.oid}", **discussion}
-    )
+    made = {"success": True, "commitOid": commit.oid, "commitUrl": f"{page}/commit/{commit.oid}"}
+    if as_pull_request:
+        made["pullRequestUrl"] = f"{page}/discussions/{ref.removeprefix('refs/pr/')}"
+    return as_json(made)
 
 
 def _apply(repository: Repository, files: dict[str, File], key: str, value: dict[str, Any]) -> None:

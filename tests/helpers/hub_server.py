@@ -1,4 +1,4 @@
-"""An HTTP server with the manners of the Hub, and with the faults that it is told to have; what it knows is in `hub_routes`."""
+"""An HTTP server with the Hub's manners, and the faults that it is told to have; `hub_routes` says what it answers."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Fault:
     """
     What goes wrong with requests whose "METHOD /path?query" the regular expression `request` is found in.
 
-    With a `status`, the request is refused before anything is done. Otherwise it is answered, with `headers` and `body`
-    in the place of its own, and the connection breaks after `drop_after` bytes of the body.
+    With a `status`, the request is refused before anything is done. Otherwise it is answered, with `headers` and
+    `body` in the place of its own, and the connection breaks after `drop_after` bytes of the body.
     """
 
     request: str
