@@ -1,4 +1,4 @@
-"""`push_to_hub` of a model with a steering adapter: the adapter alone, with a card that is right, and no local path."""
+"""`push_to_hub` of a model with a steering adapter: the adapter alone, its own card, and no local path."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def _is_local(name_or_path: str) -> bool:
 def _write_card(
     file: Path, api: HfApi, repo_id: str, revision: str | None, *, base_model: str | None, tags: list[str] | None
 ) -> None:
-    """Write the card of the repository into `file`: a short one if it has none, its own if it lacks `tags`, or none."""
+    """Write the repository's card into `file`: a short one if it has none, or its own if that lacks any of `tags`."""
     file.unlink(missing_ok=True)
     own = api.file_exists(repo_id, _CARD, revision=revision)
     if own:

@@ -95,7 +95,8 @@ def test_what_is_pushed_is_the_adapter_alone_with_a_card_that_the_hub_accepts(hu
     }
     assert hub.commit("org/forget").files["adapter_model.safetensors"].lfs
     tensors = load(files["adapter_model.safetensors"])
-    assert tensors and all("steering_" in name for name in tensors)
+    assert tensors
+    assert all("steering_" in name for name in tensors)
     info = HfApi().model_info("org/forget")
     assert info.library_name == "peft"
     assert info.pipeline_tag == "image-text-to-text"
@@ -191,7 +192,7 @@ def test_several_active_adapters_on_a_plain_model_are_refused_before_anything_is
     attach(base, "one")
     attach(base, "two", seed=1)
     base.set_adapter(["one", "two"])
-    with pytest.raises(ValueError, match="(?i)multiple active adapters"):
+    with pytest.raises(ValueError, match="Multiple active adapters"):
         base.push_to_hub("org/forget", token=hub.token)
     assert not hub.state.repositories.keys() - {("model", "org/base")}
 

@@ -115,7 +115,8 @@ class HubHandler(BaseHTTPRequestHandler):
         """Answer one request."""
         self.state = self.server.state
         request = f"{self.command} {self.path}"
-        self.state.requests.append(request)
+        part = self.headers.get("Range")
+        self.state.requests.append(f"{request} {part}" if part else request)
         url = urlsplit(self.path)
         self.query = {key: values[-1] for key, values in parse_qs(url.query).items()}
         self.body = self._read_body()
