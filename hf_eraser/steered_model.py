@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
@@ -13,6 +14,7 @@ from .call import BASE, CALL_ARGUMENT, SteeringCall, adapter_of_each_row, genera
 from .decoder import Decoder, image_token_ids
 from .layer import SteeringLayer, SteeringTensors, detach
 from .retype import restore_type, retype
+from .saving import saved_whole
 
 
 class SteeredModel:
@@ -75,6 +77,13 @@ class SteeredModel:
         As a statement, until `enable_adapters()`; in `with model.disable_adapter(): ...`, until the block ends.
         """
         return DisabledAdapters(self)  # type: ignore[arg-type]
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
+        """As the model's own, which saves the active adapter; the folder holds the old or the new one at any moment."""
+        if kwargs.get("push_to_hub"):
+            kwargs.setdefault("repo_id", os.path.basename(os.path.abspath(save_directory)))
+        with saved_whole(save_directory) as staging:
+            super().save_pretrained(staging, *args, **kwargs)  # type: ignore[misc]
 
     def delete_adapter(self, adapter_names: list[str] | str) -> None:
         """Delete adapters by name, steering or other; with the last steering adapter the model is as it was before."""
