@@ -12,7 +12,8 @@ from typing import Any
 from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, ModelCard, ModelCardData
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
-from peft.utils import CONFIG_NAME
+
+from .checks import CONFIG_NAME
 
 
 _CARD = "README.md"
@@ -128,16 +129,12 @@ def _write_card(
     if own:
         card = ModelCard.load(api.hf_hub_download(repo_id, _CARD, revision=revision))
     else:
+        of_base = [f"base_model:adapter:{base_model}"] if base_model else []
         data = ModelCardData(
             base_model=base_model,
             library_name="peft",
             pipeline_tag="image-text-to-text",
-            tags=[
-                "hf_eraser",
-                "steering",
-                "unlearning",
-                *([f"base_model:adapter:{base_model}"] if base_model else []),
-            ],
+            tags=["hf_eraser", "steering", "unlearning", *of_base],
         )
         on_base = f", [{base_model}](https://huggingface.co/{base_model})" if base_model else " its base model"
         text = _TEXT.format(repo_id=repo_id, on_base=on_base)

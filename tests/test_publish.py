@@ -1,4 +1,4 @@
-"""The example of publishing: two processes with nothing in common but a Hub, and what the published files give away."""
+"""The example of publishing: two processes with only a Hub in common, and what the published files give away."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def given_away(files: dict[str, bytes], texts: Iterable[str], pieces: Iterable[b
 
 
 def everything(hub, repo_id) -> dict[str, bytes]:
-    """All that a repository holds: each file of each commit, their names, the metadata of tensors, and the messages."""
+    """All that a repository holds: each file of each commit, their names, the messages, and the names of refs."""
     repository = hub.repository(repo_id)
     found = {"refs": json.dumps([*repository.refs, *repository.pull_requests]).encode()}
     for oid, content in repository.large_files.items():
@@ -169,4 +169,4 @@ def test_nothing_of_the_forget_set_is_in_a_pushed_repository(published, kind, tm
     path = tmp_path / "adapter_model.safetensors"
     path.write_bytes(published.files(repo_id)["adapter_model.safetensors"])
     with safe_open(path, "pt") as tensors:
-        assert tensors.metadata() == {"format": "pt"}
+        assert tensors.metadata().keys() <= {"format", "adapter_config_sha256"}

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..saving import write_whole
+
 
 if TYPE_CHECKING:
     from .source import Source
@@ -160,7 +162,7 @@ class FitReport:
         """The report as JSON; also written to `path` if one is given. Infinite bounds are null."""
         text = json.dumps(_finite(self.to_dict()), indent=2, allow_nan=False)
         if path is not None:
-            Path(path).write_text(text + "\n", encoding="utf-8")
+            write_whole(path, text + "\n")
         return text
 
     def __str__(self) -> str:
