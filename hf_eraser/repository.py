@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
-from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -57,7 +57,7 @@ def read_adapter(
     Raises:
         ValueError: If the adapter has no safetensors file, is broken, or was made for another model. The message names
             the file, what was found, and what would be right.
-        OSError: If the tensors cannot be downloaded.
+        OSError: If a file cannot be downloaded; an error of huggingface_hub's, which says why.
     """
     subfolder = arguments.get("subfolder") or ""
     hub = {name: arguments[name] for name in _HUB_ARGUMENTS if arguments.get(name) is not None}
@@ -94,8 +94,8 @@ def _from_hub(
     where: dict[str, Any] = {"subfolder": subfolder or None, **hub}
     try:
         path = Path(hf_hub_download(name, CONFIG_NAME, **where))
-    except Exception:
-        return None  # PEFT and transformers look for it as well, and have the words for what is wrong
+    except HFValidationError:
+        return None  # a folder that is not there: PEFT and transformers say so
     if read_config(path) is None:
         return None
     # In the cache a file's folder is named after the commit, from which the tensors are then taken too.

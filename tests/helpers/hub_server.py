@@ -22,14 +22,14 @@ class Fault:
     What goes wrong with requests whose "METHOD /path?query" the regular expression `request` is found in.
 
     With a `status`, the request is refused before anything is done. Otherwise it is answered, with `headers` and
-    `body` in the place of its own, and the connection breaks after `drop_after` bytes of the body.
+    `body` in the place of its own (no header where it is `None`), and the connection breaks after `drop_after` bytes of the body.
     """
 
     request: str
     status: int | None = None
     message: str = ""
     code: str | None = None
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str | None] = field(default_factory=dict)
     body: bytes | None = None
     drop_after: int | None = None
     times: int | None = None
@@ -130,7 +130,8 @@ class HubHandler(BaseHTTPRequestHandler):
             answer = refused.answer
         if fault is not None:
             body = answer.body if fault.body is None else fault.body
-            answer = replace(answer, body=body, headers={**answer.headers, **fault.headers})
+            headers = {**answer.headers, **fault.headers}
+            answer = replace(answer, body=body, headers={k: v for k, v in headers.items() if v is not None})
         self._write(answer, fault.drop_after if fault else None)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = answer
