@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import collections
 import json
+import os
+import random
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -18,7 +26,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from peft import PeftModel
-from safetensors.torch import load, save
+from safetensors.torch import load, load_file, save
 from torch import Tensor
 
 from hf_eraser.steered_model import attached_adapters
@@ -271,5 +279,150 @@ def test_passing_fault_is_waited_for(hub, good, request_, fault):
     hub.put(REPO, files)
     hub.fail(request_, times=1, **fault)
     assert torch.equal(logits(pull_plain(model), inputs), expected)
-    if fault.get("drop_after"):
-        assert any(request.endswith(" bytes=1000-") for request in hub.state.requests)
+
+
+def test_large_download_goes_on_where_the_connection_broke(hub):
+    content = random.Random(0).randbytes(12_000_000)
+    hub.put("org/base", {"model.safetensors": content})
+    hub.fail("GET .*model.safetensors", drop_after=11_000_000, times=1)
+    assert Path(hf_hub_download("org/base", "model.safetensors")).read_bytes() == content
+    # The client keeps what it has in pieces of 10 MiB.
+    assert hub.state.requests[-1] == "GET /org/base/resolve/main/model.safetensors bytes=10485760-"
+
+
+# Pushing
+
+
+@pytest.mark.parametrize("step", ["PUT /lfs/", "POST .*/preupload/", "POST .*/info/lfs/"])
+@pytest.mark.parametrize(
+    "fault", [{"status": 500}, {"status": 429, "headers": {"Retry-After": "0"}}], ids=["500", "429"]
+)
+def test_push_gets_over_a_passing_fault(hub, good, step, fault):
+    _, model, *_ = good
+    attach(model)
+    hub.fail(step, times=1, **fault)
+    commit = model.push_to_hub(REPO, token=hub.token)
+    assert hub.commit(REPO).oid == commit.oid
+    assert TENSORS in hub.files(REPO)
+
+
+@pytest.mark.parametrize("step", ["/api/repos/create", "/validate-yaml", "/commit/"])
+def test_refused_push_leaves_the_repository_as_it_was_and_a_later_one_works(hub, good, step):
+    files, model, *_ = good
+    attach(model, seed=1)
+    old = hub.put(REPO, files)
+    hub.fail(step, status=500)
+    with pytest.raises(HfHubHTTPError, match="500"):
+        model.push_to_hub(REPO, token=hub.token)
+    assert hub.commit(REPO) is old
+    hub.state.faults.clear()
+    model.push_to_hub(REPO, token=hub.token)
+    assert hub.files(REPO)[TENSORS] != files[TENSORS]
+
+
+def test_push_whose_answer_is_lost_is_not_made_twice(hub, good):
+    _, model, *_ = good
+    attach(model)
+    hub.fail("/commit/", drop_after=0, times=1)
+    with pytest.raises(Exception, match=r"peer closed connection|disconnected"):
+        model.push_to_hub(REPO, token=hub.token)
+    made = hub.commit(REPO)
+    assert TENSORS in made.files
+    assert model.push_to_hub(REPO, token=hub.token).oid == made.oid
+
+
+# Pushes adapters out of folders, each in a process of its own, when it is told to.
+_PUSHER = """
+import os
+import sys
+import hf_eraser
+from transformers import AutoModelForImageTextToText
+
+model = AutoModelForImageTextToText.from_pretrained(sys.argv[1])
+print("ready", flush=True)
+while folder := os.read(0, 1000).decode().strip():
+    child = os.fork()
+    if not child:
+        try:
+            model.load_adapter(folder)
+            print(os.getpid(), flush=True)
+            os.read(0, 1000)
+            model.push_to_hub("org/forget")
+            os._exit(0)
+        finally:
+            os._exit(1)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@pytest.fixture
+def push(hub, llava, tmp_path):
+    """
+    A function that pushes the adapter of a number, in a process that is killed after `kill_after` bytes of traffic; it
+    returns the process's exit status and the traffic.
+    """
+    model, _ = llava
+    model.save_pretrained(tmp_path / "base")
+    process = subprocess.Popen(
+        [sys.executable, "-c", _PUSHER, str(tmp_path / "base")],
+        env=hub.environment(tmp_path / "home"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+    def told(line):
+        process.stdin.write(f"{line}\n")
+        process.stdin.flush()
+        return int(process.stdout.readline())
+
+    def push(number, kill_after=float("inf")):
+        attach(model, seed=number, strength=1.0 + number)
+        model.save_pretrained(tmp_path / str(number))
+        model.delete_adapter("default")
+        pid, traffic = told(tmp_path / str(number)), 0
+
+        def count(size):
+            nonlocal traffic
+            traffic += size
+            if traffic >= kill_after:
+                os.kill(pid, signal.SIGKILL)
+                raise ConnectionError("The client was killed.")
+
+        hub.state.on_traffic = count
+        return told("go"), traffic
+
+    assert process.stdout.readline() == "ready\n"
+    yield push
+    process.stdin.close()
+    assert process.wait() == 0
+
+
+def number_on(hub, folder):
+    """The number of the adapter that the repository holds, which must be whole."""
+    files = hub.files(REPO)
+    assert "README.md" in files
+    number = int(json.loads(files[CONFIG])["strength"]) - 1
+    stored, saved = load(files[TENSORS]), load_file(folder / str(number) / TENSORS)
+    assert stored.keys() == saved.keys()
+    assert all(torch.equal(stored[name], saved[name]) for name in saved)
+    return number
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="The pushing processes are forked.")
+def test_push_that_is_killed_at_any_moment_leaves_the_old_adapter_or_the_new_one(hub, push, tmp_path):
+    status, traffic = push(0)
+    assert status == 0
+    moments = random.Random(0)
+    outcomes = collections.Counter()
+    for number in range(1, 31):
+        before = number_on(hub, tmp_path)
+        status, _ = push(number, kill_after=moments.uniform(1, 0.9 * traffic))
+        assert status == -signal.SIGKILL
+        after = number_on(hub, tmp_path)
+        assert after in (before, number)
+        outcomes[after == number] += 1
+    assert outcomes[False] >= 5
+    assert push(100)[0] == 0
+    assert number_on(hub, tmp_path) == 100
+    print(outcomes, traffic)

@@ -3,7 +3,7 @@ A Hub of the tests' own: `HUB`, and the environment in which this process and ot
 
 `huggingface_hub` reads its endpoint and its folders once, when it is imported. So the server is started and the
 environment set before anything imports it, by `tests/__init__.py`; tests that need a process with an empty cache, or
-one that is offline, start it with `Hub.environment`.
+one that is offline, start it with `Hub.environment`. Such a process must not import `tests`: it would get another Hub.
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ class Fault:
     What goes wrong with requests whose "METHOD /path?query" the regular expression `request` is found in.
 
     With a `status`, the request is refused before anything is done. Otherwise it is answered, with `headers` and
-    `body` in the place of its own (no header where it is `None`), and the connection breaks after `drop_after` bytes of the body.
+    `body` in the place of its own (no header where it is `None`), and the connection breaks after `drop_after` bytes
+    of the body.
     """
 
     request: str
