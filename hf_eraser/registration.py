@@ -102,14 +102,15 @@ def _already_read_or(load_peft_weights: Callable[..., Any]) -> Callable[..., Any
 def _read_by_us(load_adapter: Callable[..., Any]) -> Callable[..., Any]:
     """
     transformers attaches an adapter before it opens the tensors, and falls back to pickles. Around it: a steering
-    adapter's files are checked and read first, and handed over.
+    adapter's files are checked and read first, and handed over. `revision`, `token` and the like, which transformers
+    (5.23) takes in `adapter_kwargs` only, may be given as they are, as PEFT has it.
     """
     signature = inspect.signature(load_adapter)
 
     @functools.wraps(load_adapter)
     def load(self: Any, *args: Any, **kwargs: Any) -> Any:
         from .config import SteeringAdapterConfig
-        from .repository import read_adapter
+        from .repository import DOWNLOAD_ARGUMENTS, read_adapter
         from .steered_model import attached_adapters
 
         bound = signature.bind(self, *args, **kwargs)
@@ -119,13 +120,14 @@ def _read_by_us(load_adapter: Callable[..., Any]) -> Callable[..., Any]:
         if given.get("adapter_state_dict") is not None or name is None:
             return load_adapter(*bound.args, **bound.kwargs)
         before = attached_adapters(self)
+        further = given.get("kwargs", {})
+        download = {key: further.pop(key) for key in DOWNLOAD_ARGUMENTS if key in further}
+        download |= given.get("adapter_kwargs") or {}
+        if given.pop("local_files_only", False):  # which transformers (5.23) cannot pass on itself
+            download["local_files_only"] = True
+        given["adapter_kwargs"] = download
         if config is None or isinstance(config, SteeringAdapterConfig):
-            where = {
-                **(getattr(load_config, "download_kwargs", None) or {}),
-                **given.get("kwargs", {}),
-                **{key: given[key] for key in ("local_files_only",) if key in given},
-                **(given.get("adapter_kwargs") or {}),
-            }
+            where = {**(getattr(load_config, "download_kwargs", None) or {}), **download}
             read = read_adapter(self, name, config=config, **where)
             if read is not None:
                 # Without an id, transformers asks the Hub nothing more.
@@ -245,7 +247,7 @@ def _checked_file(find_adapter_config_file: Callable[..., Any]) -> Callable[...,
         values = read_config(path)
         if values is None:
             return found
-        if steering_config(values, path).base_model_name_or_path is None and not path.with_name("config.json").exists():
+        if not steering_config(values, path).base_model_name_or_path and not path.with_name("config.json").exists():
             raise ValueError(
                 f"{path} does not name the base model (`base_model_name_or_path`). Load the base model, then "
                 f"`model.load_adapter({str(model_id)!r})`."

@@ -30,7 +30,7 @@ from .layer import SIZE_LIMIT, adapter_layout
 
 
 # Of what loading functions take, what says which version of which file is meant.
-_HUB_ARGUMENTS = ("revision", "token", "cache_dir", "local_files_only", "force_download")
+DOWNLOAD_ARGUMENTS = ("subfolder", "revision", "token", "cache_dir", "local_files_only", "force_download")
 
 
 def read_adapter(
@@ -60,7 +60,7 @@ def read_adapter(
         OSError: If the tensors cannot be downloaded.
     """
     subfolder = arguments.get("subfolder") or ""
-    hub = {name: arguments[name] for name in _HUB_ARGUMENTS if arguments.get(name) is not None}
+    hub = {name: arguments[name] for name in DOWNLOAD_ARGUMENTS[1:] if arguments.get(name) is not None}
     if not os.path.isdir(name_or_path):
         return _from_hub(model, str(name_or_path), subfolder, hub, config)
     folder = Path(name_or_path, subfolder)
@@ -103,9 +103,9 @@ def _from_hub(
     _refuse_large(name, where)
     try:
         tensors = Path(hf_hub_download(name, TENSORS_NAME, **where))
-    except LocalEntryNotFoundError:
-        raise
     except EntryNotFoundError as error:
+        if isinstance(error, LocalEntryNotFoundError) and not path.with_name("adapter_model.bin").exists():
+            raise  # the Hub could not be asked
         raise ValueError(_no_tensors(f"{name} on the Hub")) from error
     return _read(model, path, tensors, config)
 

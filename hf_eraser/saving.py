@@ -92,7 +92,7 @@ def _move(source: Path, target: Path) -> None:
 
 def _add_digest(path: Path, digest: str) -> None:
     with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
         metadata = {**(file.metadata() or {}), DIGEST_KEY: digest}
     save_file(tensors, path, metadata=metadata)
 
