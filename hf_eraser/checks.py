@@ -46,14 +46,14 @@ _BRIEF.maxstring = 120
 def current_config_file(folder: Path) -> Path:
     """The configuration that belongs to the tensors in `folder`, also where a save was cut off between the two."""
     following = folder / NEXT_CONFIG_NAME
-    if following.is_file() and following.stat().st_size <= CONFIG_LIMIT:
-        try:
+    try:
+        if following.stat().st_size <= CONFIG_LIMIT:
             with _opened(folder / TENSORS_NAME) as file:
                 saved_with = (file.metadata() or {}).get(DIGEST_KEY)
-        except (ValueError, OSError):
-            saved_with = None
-        if saved_with == hashlib.sha256(following.read_bytes()).hexdigest():
-            return following
+            if saved_with == hashlib.sha256(following.read_bytes()).hexdigest():
+                return following
+    except (ValueError, OSError):
+        pass  # there is none, as a rule, or no tensors that it could belong to
     return folder / CONFIG_NAME
 
 
@@ -173,7 +173,7 @@ def _opened(path: Path) -> Iterator[Any]:
         header = int.from_bytes(file.read(8), "little")
     if size < 8 or header > min(size - 8, HEADER_LIMIT):
         raise ValueError(
-            f"{path} claims a header of {header} bytes and has {size} bytes in all; a header has at most {HEADER_LIMIT}."
+            f"{path} claims a header of {header} bytes and has {size} bytes in all; a header may have {HEADER_LIMIT}."
         )
     try:
         with safe_open(path, framework="pt") as opened:
@@ -212,8 +212,8 @@ def check_values(name: str, kind: str, tensor: Tensor, strength: float) -> None:
     largest = tensor.abs().max().item()
     if largest > limit:
         raise ValueError(
-            f"Tensor {name!r} holds values up to {largest:.3g}, at most {limit:.3g} is allowed: more would overflow in "
-            "the model. The adapter is broken, fit it again."
+            f"Tensor {name!r} holds values up to {largest:.3g}, at most {limit:.3g} is allowed: more would overflow "
+            "in the model. The adapter is broken, fit it again."
         )
 
 

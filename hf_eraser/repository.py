@@ -80,11 +80,13 @@ def read_adapter(
 
 def _version(folder: Path) -> list[tuple[int, int] | None]:
     """Changes whenever a file of the adapter does."""
-    found = []
+    found: list[tuple[int, int] | None] = []
     for name in (CONFIG_NAME, NEXT_CONFIG_NAME, TENSORS_NAME):
-        path = folder / name
-        stat = path.stat() if path.exists() else None
-        found.append(stat and (stat.st_ino, stat.st_mtime_ns))
+        try:
+            stat = (folder / name).stat()
+            found.append((stat.st_ino, stat.st_mtime_ns))
+        except OSError:
+            found.append(None)
     return found
 
 
@@ -148,5 +150,5 @@ def _refuse_large(name: str, where: Mapping[str, Any]) -> None:
         return  # the download says what is wrong
     if size is not None and size > SIZE_LIMIT + HEADER_LIMIT:
         raise ValueError(
-            f"{file} of {name} on the Hub has {size} bytes, an adapter has at most {SIZE_LIMIT}. It was not downloaded."
+            f"{file} of {name} on the Hub has {size} bytes, at most {SIZE_LIMIT} are allowed. It was not downloaded."
         )

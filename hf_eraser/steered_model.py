@@ -79,7 +79,7 @@ class SteeredModel:
         return DisabledAdapters(self)  # type: ignore[arg-type]
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
-        """As the model's own, which saves the active adapter; the folder holds the old or the new one at any moment."""
+        """As the model's own: saves the active adapter. At any moment the folder holds the old one or the new one."""
         if kwargs.get("push_to_hub"):
             kwargs.setdefault("repo_id", os.path.basename(os.path.abspath(save_directory)))
         with saved_whole(save_directory) as staging:

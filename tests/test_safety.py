@@ -196,6 +196,7 @@ ATTACKS: dict[str, tuple[Callable[[Path], None], str]] = {
     "steer_decode_is_text": (with_values(steer_decode="no"), "`steer_decode` must be"),
     "base_name_is_a_list": (with_values(base_model_name_or_path=["a"]), "must be text or None"),
     "task_type_unknown": (with_values(task_type={"import": "os"}), "Invalid task type"),
+    "task_type_of_a_classifier": (with_values(task_type="TOKEN_CLS"), "`task_type` must be"),
     "another_width": (with_values(hidden_size=64), "hidden_size=64"),
     "another_depth": (with_values(num_hidden_layers=7), "num_hidden_layers=7"),
     "another_architecture": (with_values(base_model_type="qwen2_5_vl"), "'qwen2_5_vl' model.* 'llava' model"),
@@ -363,7 +364,8 @@ try:
 except ValueError as error:
     print(error)
 named = [str(warning.message) for warning in caught if "does not know" in str(warning.message)]
-print([key for key in ("auto_map", "trust_remote_code", "runtime_config", "__reduce__") if not all(key in w for w in named)])
+keys = ("auto_map", "trust_remote_code", "runtime_config", "__reduce__")
+print([key for key in keys if not all(key in message for message in named)])
 print(len(named) >= 4)
 """
     result = subprocess.run(
