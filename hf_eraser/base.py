@@ -42,8 +42,8 @@ def check_base(config: SteeringAdapterConfig, model: PreTrainedModel) -> None:
     if config.base_model_type not in (None, model.config.model_type):
         raise ValueError(
             f"The adapter was made for a {config.base_model_type!r} model ({name}), this is a "
-            f"{model.config.model_type!r} model ({model.name_or_path or 'not from a folder or the Hub'}). Load it into "
-            "the model that it was made for."
+            f"{model.config.model_type!r} model ({model.name_or_path or 'name not known'}). Load it into the model "
+            "that it was made for."
         )
     commit = commit_of(model)
     # PEFT's field may hold the name of a branch as well, which says nothing about what is in it by now.

@@ -11,6 +11,7 @@ import hashlib
 import json
 import mmap
 import os
+import re
 import reprlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,18 +39,21 @@ DIGEST_KEY = "adapter_config_sha256"
 CONFIG_LIMIT = 1 << 20
 HEADER_LIMIT = 1 << 20
 
+_BRIEF = reprlib.Repr()
+_BRIEF.maxstring = 120
+
 
 def current_config_file(folder: Path) -> Path:
     """The configuration that belongs to the tensors in `folder`, also where a save was cut off between the two."""
     following = folder / NEXT_CONFIG_NAME
-    if following.is_file() and following.stat().st_size <= CONFIG_LIMIT:
-        try:
+    try:
+        if following.stat().st_size <= CONFIG_LIMIT:
             with _opened(folder / TENSORS_NAME) as file:
                 saved_with = (file.metadata() or {}).get(DIGEST_KEY)
-        except (ValueError, OSError):
-            saved_with = None
-        if saved_with == hashlib.sha256(following.read_bytes()).hexdigest():
-            return following
+            if saved_with == hashlib.sha256(following.read_bytes()).hexdigest():
+                return following
+    except (ValueError, OSError):
+        pass  # there is none, as a rule, or no tensors that it could belong to
     return folder / CONFIG_NAME
 
 
@@ -64,7 +68,8 @@ def read_config(path: Path) -> dict[str, Any] | None:
     with path.open("rb") as file:
         if os.fstat(file.fileno()).st_size > CONFIG_LIMIT:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                if content.find(b'"STEERING"') < 0:
+                # In JSON, letters may be escaped; nobody does so but to hide them.
+                if not re.search(rb'"STEERING"|\\u00[45]', content):
                     return None
                 raise ValueError(f"{path} has {len(content)} bytes; a configuration has at most {CONFIG_LIMIT}.")
         data = file.read()
@@ -74,7 +79,7 @@ def read_config(path: Path) -> dict[str, Any] | None:
         values: dict[str, Any] = {}
         for key, value in pairs:
             if key in values:
-                faults.append(f"holds {reprlib.repr(key)} twice")
+                faults.append(f"holds {_BRIEF.repr(key)} twice")
             values[key] = value
         return values
 
@@ -87,7 +92,7 @@ def read_config(path: Path) -> dict[str, Any] | None:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} must hold a JSON object in UTF-8, and cannot be read: {error}") from error
     if not isinstance(values, dict):
-        raise ValueError(f"{path} must hold a JSON object, got {reprlib.repr(values)}.")
+        raise ValueError(f"{path} must hold a JSON object, got {_BRIEF.repr(values)}.")
     if values.get("peft_type") != "STEERING":
         return None
     if faults:
@@ -106,7 +111,7 @@ def steering_config(values: Mapping[str, Any], path: Path) -> SteeringAdapterCon
     unknown = sorted(values.keys() - known)
     if unknown:
         warnings.warn(
-            f"{path} holds keys that this version of hf_eraser does not know, and ignores: {reprlib.repr(unknown)}. A "
+            f"{path} holds keys that this version of hf_eraser does not know, and ignores: {_BRIEF.repr(unknown)}. A "
             "newer version may have written them; nothing in a repository is ever run.",
             stacklevel=2,
         )
@@ -138,8 +143,8 @@ def read_tensors(path: Path, layout: Sequence[AdapterTensor], strength: float) -
         if names != expected.keys():
             raise ValueError(
                 f"The tensors in {path} do not match the adapter's configuration and this model: missing "
-                f"{reprlib.repr(sorted(expected.keys() - names))}, unknown "
-                f"{reprlib.repr(sorted(names - expected.keys()))}."
+                f"{_BRIEF.repr(sorted(expected.keys() - names))}, unknown "
+                f"{_BRIEF.repr(sorted(names - expected.keys()))}."
             )
         for name, tensor in expected.items():
             stored = file.get_slice(name)
@@ -168,7 +173,7 @@ def _opened(path: Path) -> Iterator[Any]:
         header = int.from_bytes(file.read(8), "little")
     if size < 8 or header > min(size - 8, HEADER_LIMIT):
         raise ValueError(
-            f"{path} claims a header of {header} bytes and has {size} bytes in all; a header has at most {HEADER_LIMIT}."
+            f"{path} claims a header of {header} bytes and has {size} bytes in all; a header may have {HEADER_LIMIT}."
         )
     try:
         with safe_open(path, framework="pt") as opened:
@@ -207,8 +212,8 @@ def check_values(name: str, kind: str, tensor: Tensor, strength: float) -> None:
     largest = tensor.abs().max().item()
     if largest > limit:
         raise ValueError(
-            f"Tensor {name!r} holds values up to {largest:.3g}, at most {limit:.3g} is allowed: more would overflow in "
-            "the model. The adapter is broken, fit it again."
+            f"Tensor {name!r} holds values up to {largest:.3g}, at most {limit:.3g} is allowed: more would overflow "
+            "in the model. The adapter is broken, fit it again."
         )
 
 
@@ -221,6 +226,6 @@ def check_bounds(name: str, bounds: Tensor) -> None:
     never = torch.isposinf(low)
     if not (never | (torch.isfinite(low) & torch.isfinite(high) & (low < high))).all():
         raise ValueError(
-            f"Tensor {name!r} holds gate bounds {reprlib.repr(bounds.tolist())}: each pair must be finite with low < "
+            f"Tensor {name!r} holds gate bounds {_BRIEF.repr(bounds.tolist())}: each pair must be finite with low < "
             "high, or have an infinite low for a modality that is never steered."
         )

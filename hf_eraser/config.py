@@ -124,6 +124,8 @@ class SteeringAdapterConfig(PeftConfig):
             value = getattr(self, name)
             if not (_is_int(value) and value >= 1) and (value is not None or name == "rank"):
                 raise ValueError(f"`{name}` must be a whole number of at least 1, got {reprlib.repr(value)}.")
+        if self.task_type in ("SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS"):
+            raise ValueError(f"`task_type` must be one of a model that gives answers, got {self.task_type!r}.")
         for name in ("steer_decode", "inference_mode"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"`{name}` must be True or False, got {reprlib.repr(getattr(self, name))}.")
@@ -188,8 +190,8 @@ class SteeringAdapterConfig(PeftConfig):
         def from_start(layer: int, argument: str) -> int:
             if not -num_hidden_layers <= layer < num_hidden_layers:
                 raise ValueError(
-                    f"`{argument}` names layer {reprlib.repr(layer)}, the decoder has layers 0 to {num_hidden_layers - 1} "
-                    f"(or -{num_hidden_layers} to -1)."
+                    f"`{argument}` names layer {reprlib.repr(layer)}, the decoder has layers 0 to "
+                    f"{num_hidden_layers - 1} (or -{num_hidden_layers} to -1)."
                 )
             return layer % num_hidden_layers
 

@@ -290,9 +290,8 @@ def adapter_layout(decoder: Decoder, config: SteeringAdapterConfig) -> list[Adap
     size = sum(torch.float32.itemsize * math.prod(tensor.shape) for tensor in layout)
     if size > SIZE_LIMIT:
         raise ValueError(
-            f"An adapter of `rank`={config.rank} on {len(config.layers_to_transform or [])} layers of width "  # type: ignore[arg-type]
-            f"{decoder.hidden_size} would take {size} bytes, at most {SIZE_LIMIT} are allowed. One or a few directions "
-            "a layer are usual."
+            f"An adapter of `rank`={config.rank} on this model would take {size} bytes, at most {SIZE_LIMIT} are "
+            "allowed. One or a few directions a layer are usual."
         )
     return layout
 

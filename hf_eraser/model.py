@@ -258,6 +258,7 @@ def check_tensors(model: nn.Module, adapter_name: str, tensors: dict[str, Tensor
         ValueError: If one is missing or unknown, has another shape, or holds what cannot be used.
     """
     expected = expected_tensors(model, adapter_name)
+    config: Any = model.peft_config[adapter_name]  # type: ignore[index]
     missing, unknown = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
     if missing or unknown:
         raise ValueError(
@@ -272,7 +273,7 @@ def check_tensors(model: nn.Module, adapter_name: str, tensors: dict[str, Tensor
             )
         if tensor.is_meta:
             continue
-        check_values(name, name.split(".")[-2], tensor, model.peft_config[adapter_name].strength)
+        check_values(name, name.split(".")[-2], tensor, config.strength)
 
 
 def take_out(model: Any, adapter_name: str) -> None:

@@ -87,6 +87,15 @@ def register() -> None:
 _tensors_read: ContextVar[dict[str, Tensor] | None] = ContextVar("hf_eraser_tensors_read", default=None)
 
 
+@contextmanager
+def _handed_over(tensors: dict[str, Tensor]) -> Iterator[None]:
+    token = _tensors_read.set(tensors)
+    try:
+        yield
+    finally:
+        _tensors_read.reset(token)
+
+
 def _already_read_or(load_peft_weights: Callable[..., Any]) -> Callable[..., Any]:
     """
     PEFT (0.21) opens an `adapter_model.bin` where there is no safetensors file, and reads the folder a second time.
@@ -103,14 +112,15 @@ def _already_read_or(load_peft_weights: Callable[..., Any]) -> Callable[..., Any
 def _read_by_us(load_adapter: Callable[..., Any]) -> Callable[..., Any]:
     """
     transformers attaches an adapter before it opens the tensors, and falls back to pickles. Around it: a steering
-    adapter's files are checked and read first, and handed over.
+    adapter's files are checked and read first, and handed over. `revision`, `token` and the like, which transformers
+    (5.23) takes in `adapter_kwargs` only, may be given as they are, as PEFT has it.
     """
     signature = inspect.signature(load_adapter)
 
     @functools.wraps(load_adapter)
     def load(self: Any, *args: Any, **kwargs: Any) -> Any:
         from .config import SteeringAdapterConfig
-        from .repository import read_adapter
+        from .repository import DOWNLOAD_ARGUMENTS, read_adapter
         from .steered_model import attached_adapters
 
         bound = signature.bind(self, *args, **kwargs)
@@ -120,13 +130,14 @@ def _read_by_us(load_adapter: Callable[..., Any]) -> Callable[..., Any]:
         if given.get("adapter_state_dict") is not None or name is None:
             return load_adapter(*bound.args, **bound.kwargs)
         before = attached_adapters(self)
+        further = given.get("kwargs", {})
+        download = {key: further.pop(key) for key in DOWNLOAD_ARGUMENTS if key in further}
+        download |= given.get("adapter_kwargs") or {}
+        if given.pop("local_files_only", False):  # which transformers (5.23) cannot pass on itself
+            download["local_files_only"] = True
+        given["adapter_kwargs"] = download
         if config is None or isinstance(config, SteeringAdapterConfig):
-            where = {
-                **(getattr(load_config, "download_kwargs", None) or {}),
-                **given.get("kwargs", {}),
-                **{key: given[key] for key in ("local_files_only",) if key in given},
-                **(given.get("adapter_kwargs") or {}),
-            }
+            where = {**(getattr(load_config, "download_kwargs", None) or {}), **download}
             read = read_adapter(self, name, config=config, **where)
             if read is not None:
                 # Without an id, transformers asks the Hub nothing more.
@@ -151,24 +162,21 @@ def _named_default_and_read_by_us(load_adapter: Callable[..., Any]) -> Callable[
         from .model import SteeringModel, take_out
         from .repository import read_adapter
 
-        if _tensors_read.get() is not None or not isinstance(self.base_model, SteeringModel):
-            return load_adapter(self, model_id, adapter_name, *args, **kwargs)
-        read = read_adapter(self.get_base_model(), model_id, **kwargs)
+        read = None
+        if _tensors_read.get() is None and isinstance(self.base_model, SteeringModel):
+            read = read_adapter(self.base_model.model, model_id, **kwargs)
         if read is None:
             return load_adapter(self, model_id, adapter_name, *args, **kwargs)
         if adapter_name in self.peft_config:
             raise ValueError(f"`adapter_name`={adapter_name!r} is taken, there are {sorted(self.peft_config)}.")
         config, tensors = read
-        token = _tensors_read.set(tensors)
         try:
-            self.add_adapter(adapter_name, config)
-            return load_adapter(self, model_id, adapter_name, *args, **kwargs)
+            with _handed_over(tensors):
+                self.add_adapter(adapter_name, config)
+                return load_adapter(self, model_id, adapter_name, *args, **kwargs)
         except BaseException:
-            if adapter_name in self.peft_config:
-                take_out(self, adapter_name)
+            take_out(self, adapter_name)
             raise
-        finally:
-            _tensors_read.reset(token)
 
     return load
 
@@ -195,21 +203,19 @@ def _wrapped_and_read_by_us(from_pretrained: Callable[..., Any]) -> Callable[...
         given["config"], tensors = read
         name = given.get("adapter_name", "default")
         attached_before = name in attached_adapters(model)
-        token = _tensors_read.set(tensors)
         try:
-            return from_pretrained(*bound.args, **bound.kwargs)
+            with _handed_over(tensors):
+                return from_pretrained(*bound.args, **bound.kwargs)
         except BaseException:
             if not attached_before:
                 take_out(model, name)
             raise
-        finally:
-            _tensors_read.reset(token)
 
     return load
 
 
 def _saved_whole(save_pretrained: Callable[..., Any]) -> Callable[..., Any]:
-    """PEFT writes into the folder, the tensors first: a save that is cut off leaves files that belong to no adapter."""
+    """PEFT writes into the folder, file by file: a save that is cut off leaves parts of two adapters."""
 
     @functools.wraps(save_pretrained)
     def save(self: PeftModel, save_directory: Any, safe_serialization: bool = True, *args: Any, **kwargs: Any) -> None:
@@ -246,10 +252,7 @@ def _checked_file(find_adapter_config_file: Callable[..., Any]) -> Callable[...,
         values = read_config(path)
         if values is None:
             return found
-        if (
-            steering_config(values, path).base_model_name_or_path is None
-            and not path.with_name("config.json").exists()
-        ):
+        if not steering_config(values, path).base_model_name_or_path and not path.with_name("config.json").exists():
             raise ValueError(
                 f"{path} does not name the base model (`base_model_name_or_path`). Load the base model, then "
                 f"`model.load_adapter({str(model_id)!r})`."
@@ -281,11 +284,12 @@ def _with_commit_noted(load_pretrained_model: Callable[..., Any]) -> Callable[..
 def commit_of(model: PreTrainedModel) -> str | None:
     """The commit on the Hub that `model` was loaded from, where it can be known."""
     noted = getattr(model.config, "_commit_hash", None)
-    if noted is not None or os.path.isdir(model.name_or_path or "."):
+    name = model.name_or_path or "."
+    if noted is not None or os.path.isdir(name):
         return noted
     # It was loaded before this package was imported. Where the cache holds one commit only, it was that one.
     try:
-        cached = try_to_load_from_cache(model.name_or_path, "config.json")
+        cached = try_to_load_from_cache(name, "config.json")
     except HFValidationError:
         return None
     snapshots = Path(cached).parents[1] if isinstance(cached, str) else None

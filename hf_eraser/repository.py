@@ -30,7 +30,7 @@ from .layer import SIZE_LIMIT, adapter_layout
 
 
 # Of what loading functions take, what says which version of which file is meant.
-_HUB_ARGUMENTS = ("revision", "token", "cache_dir", "local_files_only", "force_download")
+DOWNLOAD_ARGUMENTS = ("subfolder", "revision", "token", "cache_dir", "local_files_only", "force_download")
 
 
 def read_adapter(
@@ -60,7 +60,7 @@ def read_adapter(
         OSError: If a file cannot be downloaded; an error of huggingface_hub's, which says why.
     """
     subfolder = arguments.get("subfolder") or ""
-    hub = {name: arguments[name] for name in _HUB_ARGUMENTS if arguments.get(name) is not None}
+    hub = {name: arguments[name] for name in DOWNLOAD_ARGUMENTS[1:] if arguments.get(name) is not None}
     if not os.path.isdir(name_or_path):
         return _from_hub(model, str(name_or_path), subfolder, hub, config)
     folder = Path(name_or_path, subfolder)
@@ -80,11 +80,13 @@ def read_adapter(
 
 def _version(folder: Path) -> list[tuple[int, int] | None]:
     """Changes whenever a file of the adapter does."""
-    found = []
+    found: list[tuple[int, int] | None] = []
     for name in (CONFIG_NAME, NEXT_CONFIG_NAME, TENSORS_NAME):
-        path = folder / name
-        stat = path.stat() if path.exists() else None
-        found.append(stat and (stat.st_ino, stat.st_mtime_ns))
+        try:
+            stat = (folder / name).stat()
+            found.append((stat.st_ino, stat.st_mtime_ns))
+        except OSError:
+            found.append(None)
     return found
 
 
@@ -103,9 +105,9 @@ def _from_hub(
     _refuse_large(name, where)
     try:
         tensors = Path(hf_hub_download(name, TENSORS_NAME, **where))
-    except LocalEntryNotFoundError:
-        raise
     except EntryNotFoundError as error:
+        if isinstance(error, LocalEntryNotFoundError) and not path.with_name("adapter_model.bin").exists():
+            raise  # the Hub could not be asked
         raise ValueError(_no_tensors(f"{name} on the Hub")) from error
     return _read(model, path, tensors, config)
 
@@ -148,5 +150,5 @@ def _refuse_large(name: str, where: Mapping[str, Any]) -> None:
         return  # the download says what is wrong
     if size is not None and size > SIZE_LIMIT + HEADER_LIMIT:
         raise ValueError(
-            f"{file} of {name} on the Hub has {size} bytes, an adapter has at most {SIZE_LIMIT}. It was not downloaded."
+            f"{file} of {name} on the Hub has {size} bytes, at most {SIZE_LIMIT} are allowed. It was not downloaded."
         )

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-from safetensors import safe_open
-from safetensors.torch import save_file
 
 from .checks import CONFIG_NAME, DIGEST_KEY, NEXT_CONFIG_NAME, TENSORS_NAME
 
@@ -32,8 +30,8 @@ def saved_whole(folder: str | os.PathLike[str]) -> Iterator[Path]:
     the tensors. Files other than these two come first, one by one. A folder with several adapters, each in a subfolder
     of its own, keeps each of them whole.
 
-    Every file is flushed to the disk before it is moved. An error, such as a full disk, leaves `folder` as it was. What
-    a killed save leaves behind, the next one takes away; two processes must not save to one folder at once.
+    Every file is flushed to the disk before it is moved. A full disk leaves `folder` as it was. What a killed save
+    leaves behind, the next one takes away; two processes must not save to one folder at once.
 
     Args:
         folder: Where to save to; created if it is not there.
@@ -91,10 +89,14 @@ def _move(source: Path, target: Path) -> None:
 
 
 def _add_digest(path: Path, digest: str) -> None:
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-        metadata = {**(file.metadata() or {}), DIGEST_KEY: digest}
-    save_file(tensors, path, metadata=metadata)
+    """Add the digest to a safetensors file's metadata. safetensors itself writes several entries in any order."""
+    data = path.read_bytes()
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    header["__metadata__"] = {**header.get("__metadata__", {}), DIGEST_KEY: digest}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data[end:])
 
 
 def _flush(path: Path) -> None:

@@ -79,7 +79,7 @@ class SteeredModel:
         return DisabledAdapters(self)  # type: ignore[arg-type]
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
-        """As the model's own, which saves the active adapter; the folder holds the old or the new one at any moment."""
+        """As the model's own: saves the active adapter. At any moment the folder holds the old one or the new one."""
         pushed = kwargs.pop("push_to_hub", False)
         names = ("repo_id", "private", "commit_message", "create_pr") if pushed else ()
         to_hub = {name: kwargs.pop(name) for name in names if name in kwargs}

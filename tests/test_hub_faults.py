@@ -424,5 +424,6 @@ def test_push_that_is_killed_at_any_moment_leaves_the_old_adapter_or_the_new_one
         assert (status, after) in ((0, number), (-signal.SIGKILL, number), (-signal.SIGKILL, before))
         outcomes[status, "new" if after == number else "old"] += 1
     assert outcomes[-signal.SIGKILL, "old"] + outcomes[-signal.SIGKILL, "new"] >= 25
+    print(outcomes)
     assert push(100)[0] == 0
     assert number_on(hub, tmp_path) == 100

@@ -195,7 +195,8 @@ def attach_fitted(
     model: PreTrainedModel | PeftModel, config: SteeringAdapterConfig, tensors: dict[str, Tensor], adapter_name: str
 ) -> None:
     """Attach a fitted adapter, active, with its base model recorded; a failure leaves the model as it was."""
-    record_base(config, model.get_base_model() if isinstance(model, PeftModel) else model)
+    base: Any = model.get_base_model() if isinstance(model, PeftModel) else model
+    record_base(config, base)
     if isinstance(model, PeftModel):
         model.add_adapter(adapter_name, config)
         model.set_adapter(adapter_name)
