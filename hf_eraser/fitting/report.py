@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from ..saving import write_whole
+
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -226,7 +228,7 @@ class FitReport:
         """The report as JSON; also written to `path` if one is given. Infinite bounds are null."""
         text = json.dumps(_finite(self.to_dict()), indent=2, allow_nan=False)
         if path is not None:
-            Path(path).write_text(text + "\n", encoding="utf-8")
+            write_whole(path, text + "\n")
         return text
 
     @classmethod
