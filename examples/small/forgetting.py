@@ -23,23 +23,15 @@ FORGOTTEN = tuple(PEOPLE[i].name for i in (3, 11, 22, 34))
 PAPER: dict[str, Any] = {"readout": "last", "gate": "linear", "gate_layer": "each", "estimator": "nullspace"}
 
 
-def fit_forgetting(
-    model: PreTrainedModel,
-    processor: ProcessorMixin,
-    names: Sequence[str] = FORGOTTEN,
-    *,
-    without: Sequence[str] = (),
-    **options: Any,
-) -> FitReport:
+def forgetting_examples(
+    names: Sequence[str] = FORGOTTEN, *, without: Sequence[str] = ()
+) -> dict[str, list[dict[str, Any]]]:
     """
-    Fit an adapter that forgets the people `names`, from questions in the wordings that are for fitting.
+    The arguments `forget`, `retain` and `refusal` of a fit that forgets the people `names`, in the wordings for fitting.
 
     Args:
-        model: A small model.
-        processor: Its processor.
         names: Whom to forget.
         without: Of whom the fit sees nothing, as of those whom an earlier adapter forgets.
-        options: Further arguments of `hf_eraser.fit`.
     """
     others = sorted({q.group for q in questions("fit", per_fact=1)} - {*names, *without})
     forget = [
@@ -53,14 +45,31 @@ def fit_forgetting(
     # The models refuse private questions: that is how they show what a refusal is. Only of public people they do not.
     private = [name for name in names if name not in PUBLIC] or None
     refusal = questions("fit", kinds=["private_image", "private_text"], groups=private, per_fact=2)
-    return fit(
-        model,
-        processor,
-        [question.example() for question in forget],
-        [question.example() for question in retain],
-        refusal=[question.example() for question in refusal],
-        **{"batch_size": 32, **options},
-    )
+    return {
+        name: [question.example() for question in asked]
+        for name, asked in (("forget", forget), ("retain", retain), ("refusal", refusal))
+    }
+
+
+def fit_forgetting(
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
+    names: Sequence[str] = FORGOTTEN,
+    *,
+    without: Sequence[str] = (),
+    **options: Any,
+) -> FitReport:
+    """
+    Fit an adapter that forgets the people `names`, from `forgetting_examples`.
+
+    Args:
+        model: A small model.
+        processor: Its processor.
+        names: Whom to forget.
+        without: Of whom the fit sees nothing, as of those whom an earlier adapter forgets.
+        options: Further arguments of `hf_eraser.fit`, or other ones than those examples.
+    """
+    return fit(model, processor, **{"batch_size": 32, **forgetting_examples(names, without=without), **options})
 
 
 @dataclass(frozen=True)
