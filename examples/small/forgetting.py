@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -126,6 +126,25 @@ def measure(
         _measure(model, processor, name, questions("measure", kinds=kinds, groups=groups, per_fact=per_fact))
         for name, (kinds, groups, per_fact) in asked.items()
     ]
+
+
+def pooled(rows: Sequence[Measured], name: str) -> Measured:
+    """Several kinds of questions as one, each question counted once."""
+    count = sum(row.count for row in rows)
+    shares = [field.name for field in fields(Measured) if field.name not in ("name", "count")]
+    return Measured(name, count, **{s: sum(row.count * getattr(row, s) for row in rows) / count for s in shares})
+
+
+def pooled_by_modality(rows: Sequence[Measured]) -> dict[str, tuple[Measured, Measured]]:
+    """What `measure` found about `"forgotten"` and `"retained"`, each asked with a picture and by text alone."""
+    people, by_name, retained, retained_by_name, pictures, general = rows
+    return {
+        "forgotten": (people, by_name),
+        "retained": (
+            pooled([retained, pictures], "retained, picture"),
+            pooled([retained_by_name, general], "retained, text"),
+        ),
+    }
 
 
 def _measure(model: Any, processor: ProcessorMixin, name: str, asked: Sequence[Question]) -> Measured:
