@@ -4,14 +4,14 @@ What makes a good erasure direction: which examples, with or without a picture, 
     python -m examples.ablation
     python -m examples.ablation --models llava
 
-All rows of a model have the same gate, bit for bit, so that only the directions differ; the strength is chosen for each
-as `fit` does. Directions lead from recall to refusal examples. The latter are private questions about the forgotten
-people. Recall examples are one of
+All rows of a model have the same gate, bit for bit, so that only the directions differ; the strength is chosen for
+each as `fit` does. Directions lead from recall to refusal examples. The latter are private questions about the
+forgotten people. Recall examples are one of
 
 - *answered*: other questions about the same people, which the model answers, as in the default of `fit`;
 - *clean*: private questions about other people, which the model refuses as well: there is no refusal to find;
-- *perturbed*: those with their pictures perturbed until the model answers, as `fit(..., adversarial=PGD(...))` does (the
-  paper). Without a picture there is nothing to perturb.
+- *perturbed*: those with their pictures perturbed until the model answers, as `fit(..., adversarial=PGD(...))` does
+  (the paper). Without a picture there is nothing to perturb.
 
 About 8 minutes for each model on two cores.
 """

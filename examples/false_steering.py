@@ -9,8 +9,8 @@ Each seed draws anew which groups the gates are fitted and calibrated with and w
 same wordings, and their pictures are changed alike: the bound is for inputs that are exchangeable with the retain set.
 
 A fit for each seed and alpha would read the same examples again and again. Here each view of an example is read once,
-and the gates are solved, judged and chosen from that by the functions that `fit` does it with. About 3 minutes for each
-model on two cores.
+and the gates are solved, judged and chosen from that by the functions that `fit` does it with. About 3 minutes for
+each model on two cores.
 """
 
 from __future__ import annotations
@@ -22,11 +22,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from hf_eraser.config import READOUTS
-from hf_eraser.data import Example, read_examples
+from hf_eraser.data import read_examples
 from hf_eraser.decoder import find_decoder
 from hf_eraser.fitting.attacks import ATTACKS, Attack
 from hf_eraser.fitting.calibration import group_mean
@@ -229,7 +228,10 @@ def main() -> None:
                     )
                 ]
                 lines.append(f"| {name} | {modality} | {alpha:g} | {n_groups} | {' | '.join(shares)} |")
-    print(f"\nMean over {arguments.seeds} seeds [95% confidence interval by the bootstrap over seeds]\n\n" + "\n".join(lines))
+    print(
+        f"\nMean over {arguments.seeds} seeds [95% confidence interval by the bootstrap over seeds]\n\n"
+        + "\n".join(lines)
+    )
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
+from torch import Tensor
+
 from hf_eraser.config import READOUTS, GateMode, Readout, SteeringAdapterConfig
 from hf_eraser.decoder import find_decoder
 from hf_eraser.fitting.attacks import ATTACKS
@@ -59,6 +61,15 @@ def measured(model: Any, processor: Any) -> str:
     return " | ".join(" / ".join(f"{getattr(row, share):.1%}" for row in rows) for rows, share in columns)
 
 
+def replace_gates(tensors: dict[str, Tensor], gates: GateTensors, layer: int) -> dict[str, Tensor]:
+    """An adapter's tensors with other gates at its gate layer."""
+    replaced = {"steering_gate_weight": gates.weight[layer], "steering_gate_bounds": gates.bounds[layer]}
+    return {
+        name: next((value for kind, value in replaced.items() if kind in name), tensor)
+        for name, tensor in tensors.items()
+    }
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -66,30 +77,24 @@ def main() -> None:
     for name in parser.parse_args().models:
         model, processor = load_small_model(name)
         report = fit_forgetting(model, processor)
-        assert report.gate_layer is not None
-        config: SteeringAdapterConfig = model.peft_config["default"]
+        layer = report.gate_layer
+        assert layer is not None
+        config: Any = model.peft_config["default"]
         tensors = model.get_adapter_state_dict()
+        examples = forgetting_examples()
+        source = gate_source(model, processor, examples["forget"], examples["retain"], attacks=ATTACKS)
+        rows: list[tuple[str, SteeringAdapterConfig, dict[str, Tensor]]]
+        rows = [("none", dataclasses.replace(config, gate="always"), tensors)]
+        for mode, readout, gates in gates_of(source, find_decoder(model).hidden_size, layer):
+            row = dataclasses.replace(config, gate=mode, readout=gates.readout, text_readout=gates.text_readout)
+            rows.append((readout, row, replace_gates(tensors, gates, layer)))
         print(f"\n{report}\n\n### {name}\n\nIn each cell: with a picture / by text alone.\n")
         print("| gate | readout | forgotten, still given | refused | retained, right | same text | bit-identical |")
         print("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
-
-        def show(row: SteeringAdapterConfig, gates: GateTensors | None = None) -> None:
+        for reads, row, of_row in rows:
             model.delete_adapter("default")
-            given = dict(tensors)
-            for key in tensors:
-                if gates is not None and "steering_gate_" in key:
-                    kind = gates.weight if "steering_gate_weight" in key else gates.bounds
-                    given[key] = kind[report.gate_layer]
-            attach_fitted(model, row, given, "default")
-            readout = "none" if row.gate == "always" else row.readout
-            print(f"| {row.gate} | {readout} | {measured(model, processor)} |", flush=True)
-
-        show(dataclasses.replace(config, gate="always"))
-        examples = forgetting_examples()
-        source = gate_source(model, processor, examples["forget"], examples["retain"], attacks=ATTACKS)
-        for mode, readout, gates in gates_of(source, find_decoder(model).hidden_size, report.gate_layer):
-            row = dataclasses.replace(config, gate=mode, readout=gates.readout, text_readout=gates.text_readout)
-            show(row, gates)
+            attach_fitted(model, row, of_row, "default")
+            print(f"| {row.gate} | {reads} | {measured(model, processor)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def forgetting_examples(
     names: Sequence[str] = FORGOTTEN, *, without: Sequence[str] = ()
 ) -> dict[str, list[dict[str, Any]]]:
     """
-    The arguments `forget`, `retain` and `refusal` of a fit that forgets the people `names`, in the wordings for fitting.
+    The arguments `forget`, `retain` and `refusal` of a fit that forgets people, in the wordings that are for fitting.
 
     Args:
         names: Whom to forget.

@@ -23,7 +23,7 @@ from hf_eraser.gate import ReadoutSums
 @dataclass(frozen=True)
 class RememberingSource(Source):
     """
-    A source that runs the model over a view of an example only once, also for the sources that it shares `memory` with.
+    A source that runs the model over each view of an example once, also for the sources that share its memory.
 
     Attributes:
         memory: What was read, by what it was read for, the example and the view: (layers, 3 d + 2).
