@@ -170,6 +170,7 @@ class _Timed(Source):
     def read(
         self, examples: Sequence[Example], layers: Sequence[int], *, views: Sequence[View], description: str
     ) -> Iterator[Captured]:
+        """Capture views of examples, and time the copy on each batch."""
         for batch in super().read(examples, layers, views=views, description=description):
             yield batch
             start = time.perf_counter()
@@ -222,7 +223,12 @@ def _time_fitting(people: int) -> None:
         inputs={},
         seconds=[],
     )
-    model.register_forward_pre_hook(lambda _, __, inputs: source.inputs.update(inputs), with_kwargs=True)
+
+    def remember(_: torch.nn.Module, __: tuple[Any, ...], inputs: dict[str, Any]) -> None:
+        source.inputs.clear()  # the last batch's pictures, if this one has none
+        source.inputs.update(inputs)
+
+    model.register_forward_pre_hook(remember, with_kwargs=True)
     start = time.perf_counter()
     fitted = judge_gates(
         source,
