@@ -8,7 +8,7 @@ what fitting gates costs beside the forward passes that it cannot do without.
 The weights are random: they make no difference to the time. Each round times every variant once, in turn, so that a
 busy machine slows all of them alike; a ratio is the median over the rounds. Fitting is a LLaVA's with that decoder,
 with 8 candidate layers and all readouts, against plain forward passes over the very same batches; the more examples,
-the less the rest of it weighs. About 6 minutes on two cores, 2 without fitting.
+the less the rest of it weighs. About 8 minutes on two cores, 2 without fitting.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9, help="how often each variant is timed")
     parser.add_argument("--tokens", type=int, default=256, help="length of the prompts")
-    parser.add_argument("--people", type=int, default=12, help="how many people the fit is about; 0 for no fit")
+    parser.add_argument("--people", type=int, default=8, help="how many people the fit is about; 0 for no fit")
     arguments = parser.parse_args()
     torch.manual_seed(0)
     _time_steering(arguments.rounds, arguments.tokens)
