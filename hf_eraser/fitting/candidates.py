@@ -30,7 +30,7 @@ SHARES = (0.3, 0.6, 0.9)
 # The gate's ridge in the null space, relative to the mean squared norm of the projected forget readouts.
 _RELATIVE_GAMMA = 1e-3
 
-# A level below this is doubled, up to it, where gates are compared. The threshold of a strict level hangs on one or two
+# A level below this is doubled, up to it, where gates are compared. The threshold of a strict level hangs on very few
 # groups: the gate with the lowest one is the one where these scored low by chance. Chosen by its own threshold, a gate
 # for alpha = 0.01 steered 1.16% of inputs of new groups, by that of 0.02 0.91% (Qwen2.5-VL, 254 groups, 20 seeds).
 _STRICT = 0.05
