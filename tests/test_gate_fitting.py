@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hf_eraser.data import Example, read_examples
 from hf_eraser.fitting.calibration import auc, calibrate, group_conformal_threshold, joint_thresholds, supported_alpha
-from hf_eraser.fitting.candidates import Candidate, Judged, Place, Readings, solve
+from hf_eraser.fitting.candidates import Candidate, Judged, Place, Readings, Solution, judge, solve
 from hf_eraser.fitting.gates import choose_gates
 from hf_eraser.fitting.moments import Moments
 from hf_eraser.fitting.nullspace import leak, null_space, nullspace_gate
@@ -336,6 +336,19 @@ def test_scores_of_a_solution_are_zero_on_retained_and_one_on_forget_means():
             assert float((retain @ gate.weight - gate.offset).mean()) == pytest.approx(0, abs=1e-6)
             assert float((forget @ gate.weight - gate.offset).mean()) == pytest.approx(1, abs=1e-5)
         assert all(gate.offset == 0 for gate in solve(known, 0, parameter, values, centred=False))
+
+
+def test_gates_for_strict_levels_are_compared_by_a_threshold_of_more_groups():
+    scores = random(400, 1, 0)[:, 0].tolist()
+    candidate = Candidate(
+        Place(1, "prompt", "text"), None, 0.1, {0: Solution(torch.ones(1), 0.0, None)}, [5.0, 6.0], scores
+    )
+    by_level = {alpha: judge(candidate, range(400), alpha=alpha) for alpha in (0.01, 0.02, 0.04, 0.05, 0.2)}
+    spread = float(torch.tensor(scores, dtype=torch.float64).std())
+    for level, compared in ((0.01, 0.02), (0.02, 0.04), (0.04, 0.05), (0.05, 0.05), (0.2, 0.2)):
+        expected = (5.05 - by_level[compared].threshold) / spread
+        assert by_level[level].result.margin == pytest.approx(expected)
+    assert by_level[0.01].threshold > by_level[0.02].threshold
 
 
 def gate_with_margin(layer, readout, margin, forget_rate=1.0):

@@ -63,11 +63,6 @@ class Moments:
         assert self._second is not None
         return self._second / max(self.count, 1)
 
-    def covariance_about(self, center: Tensor) -> Tensor:
-        """The mean of `(x - center) (x - center)^T`, (d, d), float64."""
-        cross = torch.outer(self.mean, center)
-        return self.second_moment - cross - cross.T + torch.outer(center, center)
-
     def without(self, part: Moments) -> Moments:
         """The moments of the vectors that are here and not in `part`, all of whose vectors are here."""
         rest = Moments(self.dim)

@@ -36,6 +36,7 @@ class GateResult:
         forget_rate: Share of forget examples above the conformal threshold.
         false_rate: Share of retained examples above it, each group counted once.
         margin: Distance from the threshold to the weakest forget examples, in standard deviations of retained scores.
+            For an alpha below 0.05 it is from the threshold of twice that, at most of 0.05.
         leak: Share of the norm of held-out retained readouts that the null space lets through; None for the ridge.
         concept: The number of what it is to recognise, where the examples name several things.
     """

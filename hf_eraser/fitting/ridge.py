@@ -38,7 +38,8 @@ def ridge_gates(forget: Moments, retain: Moments, *, ridges: Sequence[float]) ->
     if few[0] is not None and few[1] is not None and len(few[0]) + len(few[1]) < forget.dim:
         return _of_few(few[0], few[1], ridges)
     center = (forget.mean + retain.mean) / 2
-    covariance = (forget.covariance_about(center) + retain.covariance_about(center)) / 2
+    # The mean of both classes' covariances about `center`: what is linear in it cancels, since it is their mean.
+    covariance = (forget.second_moment + retain.second_moment) / 2 - torch.outer(center, center)
     values, vectors = torch.linalg.eigh(covariance)  # once for all ridges
     values = values.clamp(min=0)
     difference = vectors.T @ (forget.mean - retain.mean)
