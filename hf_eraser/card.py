@@ -25,7 +25,7 @@ UseCase = Literal["private_person", "celebrities", "outdated_facts", "harmful_co
 
 USE_CASES: tuple[UseCase, ...] = get_args(UseCase)
 
-REPORT_FILE, PICTURE_FILE, EVALUATION_FILE = "fit_report.json", "fit_report.png", "evaluation.json"
+REPORT_FILE, PICTURE_FILE, EVALUATION_FILE = "report.json", "report.png", "evaluation.json"
 
 _MODALITIES = {"image": "with an image", "text": "of text only"}
 
@@ -45,7 +45,6 @@ def adapter_card(
     report: FitReport | None = None,
     evaluation: Evaluation | None = None,
     examples: Sequence[Mapping[str, str]] = (),
-    picture: str | None = PICTURE_FILE,
 ) -> ModelCard:
     """
     The model card of an adapter.
@@ -61,10 +60,9 @@ def adapter_card(
         license: The adapter's licence, by the Hub's identifier, such as "apache-2.0".
         use_case: Adds what readers have to be told about this kind of adapter; one of `USE_CASES`.
         base_model: The base model's id on the Hub. The default is the one in `config`.
-        report: The fit's report.
+        report: The fit's report. The card shows its picture, which is `report.png` in the repository.
         evaluation: What was measured after the fit.
         examples: Questions to show, with the answers: `{"prompt": ..., "before": ..., "after": ...}`.
-        picture: The report's picture, by its path in the repository; None for none.
 
     Returns:
         The card; `str(card)` is the README.md.
@@ -118,7 +116,8 @@ def adapter_card(
         rows=_evaluation_rows(evaluation),
         steered=_steered(config),
         gate=_gate(config),
-        picture=picture,
+        report_file=REPORT_FILE,
+        picture_file=PICTURE_FILE,
         **_of_report(report),
     )
 
@@ -138,7 +137,7 @@ def write_card(
 
     Args:
         folder: Where `save_pretrained` saved the adapter.
-        report: The fit's report, or the file that `to_json` wrote. The default is `fit_report.json` in the folder, if
+        report: The fit's report, or the file that `to_json` wrote. The default is `report.json` in the folder, if
             there is one.
         evaluation: What was measured after the fit.
         card: Further arguments of `adapter_card`.
@@ -309,9 +308,11 @@ def _evaluation_results(evaluation: Evaluation | None) -> list[EvalResult]:
 
 
 def _fit_results(report: FitReport | None) -> list[EvalResult]:
+    if report is None or report.gate == "always":
+        return []
     return [
         _result(which, modality, "held out by the fit", "steered", "Steered by the gate", share, None)
-        for modality, found in (report.calibration if report else {}).items()
+        for modality, found in report.calibration.items()
         for which, share in (("forget", found.forget_rate), ("retain", found.false_rate))
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -19,6 +20,9 @@ from .retype import restore_type, retype
 
 # The kinds of tensors of an adapter, each held by a `SteeringTensors` of that name on a decoder layer.
 TENSOR_KINDS = ("steering_direction", "steering_gate_weight", "steering_gate_bounds")
+
+# In bytes. All layers of a decoder of 80 layers and width 8192, each with a gate of its own, make 8 MiB a direction.
+SIZE_LIMIT = 1 << 30
 
 
 class SteeringTensors(nn.ParameterDict, BaseTunerLayer):
@@ -272,13 +276,25 @@ class AdapterTensor(NamedTuple):
 
 
 def adapter_layout(decoder: Decoder, config: SteeringAdapterConfig) -> list[AdapterTensor]:
-    """All tensors that an adapter of this configuration has on this decoder."""
+    """
+    All tensors that an adapter of this configuration has on this decoder.
+
+    Raises:
+        ValueError: If the configuration does not fit the decoder, or the tensors would take more than 1 GiB.
+    """
     config = config.resolved(hidden_size=decoder.hidden_size, num_hidden_layers=len(decoder.layers))
-    return [
+    layout = [
         AdapterTensor(f"base_model.model.{name}.{kind}", index, kind, shape)
         for index, name in enumerate(decoder.names)
         for kind, shape in tensor_shapes(config, index).items()
     ]
+    size = sum(torch.float32.itemsize * math.prod(tensor.shape) for tensor in layout)
+    if size > SIZE_LIMIT:
+        raise ValueError(
+            f"An adapter of `rank`={config.rank} on this model would take {size} bytes, at most {SIZE_LIMIT} are "
+            "allowed. One or a few directions a layer are usual."
+        )
+    return layout
 
 
 def detach(layer: SteeringLayer, adapter_name: str) -> None:

@@ -63,7 +63,7 @@ def test_card_says_what_it_is_how_to_use_it_and_what_it_does_not_do():
         "| forgotten, with an image | 160 | 100.0% | 1.2% | 98.8% | 0.0% | 0.0% |",
         "| retained, of text only | 388 | not known | not known | 0.0% | 100.0% | 99.5% |",
         "| of text only | 98.0% | 3.0% | 5.0% | 19 |",
-        "](fit_report.png)",
+        "](report.png)",
         "| PGD against the gate | with an image | 24 | 80.0% | 10.0% |",
         "- Not to be trusted.",
         "up to about 5.0%",
@@ -81,6 +81,22 @@ def test_card_of_each_use_case_is_whole(use_case, full):
     assert text.endswith("\n") or text.endswith(".")
     others = [adapter_card(CONFIG, **WORDS, use_case=other, **measured).text for other in USE_CASES]
     assert others.count(ModelCard(text).text) == (use_case is not None)
+
+
+@pytest.mark.parametrize("left_out", [(), ("attacks",), ("warnings",), ("attacks", "warnings"), ("report",)])
+@pytest.mark.parametrize("gate", ["calibrated", "always"])
+@pytest.mark.parametrize("evaluation", [None, EVALUATION])
+def test_parts_of_a_card_stand_apart_whatever_is_left_out(left_out, gate, evaluation):
+    report = dataclasses.replace(REPORT, gate=gate, **{name: [] for name in left_out if name != "report"})
+    config = dataclasses.replace(CONFIG, gate=gate)
+    card = adapter_card(config, **WORDS, report=None if "report" in left_out else report, evaluation=evaluation)
+    lines = card.text.splitlines()
+    for i, line in enumerate(lines):
+        begins = re.match(r"#|!\[|<details>|\*\*The fit|No report|Measured|Its answers|The fit held", line)
+        table_begins = i + 1 < len(lines) and lines[i + 1].startswith("| ---")
+        if begins or table_begins:
+            assert lines[i - 1] == "", line
+    assert "\n\n\n" not in card.text
 
 
 def test_hub_reads_the_metadata(tmp_path):
@@ -108,12 +124,14 @@ def test_card_needs_neither_report_nor_evaluation():
     card = adapter_card(CONFIG, **WORDS)
     assert "model-index" not in card.data.to_dict()
     assert "not measured" in card.text
-    assert "fit_report" not in card.text
+    assert "report.json" not in card.text
 
 
 def test_adapter_without_a_gate_is_not_said_to_tell_prompts_apart():
     config = SteeringAdapterConfig(gate="always", base_model_name_or_path="org/base-7b")
-    text = adapter_card(config, **WORDS, report=REPORT).text
+    card = adapter_card(config, **WORDS, report=dataclasses.replace(REPORT, gate="always"))
+    text = card.text
+    assert card.data.eval_results is None
     assert "every prompt is steered" in text
     assert "pass unchanged" not in text
     assert "steered by mistake" not in text
@@ -219,9 +237,9 @@ def test_folder_gets_card_picture_report_evaluation_and_attributes(tmp_path):
     REPORT.to_json(tmp_path / "elsewhere.json")
     write_card(tmp_path, report=tmp_path / "elsewhere.json", evaluation=EVALUATION, **WORDS)
     (tmp_path / "elsewhere.json").unlink()
-    names = {"adapter_config.json", "README.md", "fit_report.json", "fit_report.png", "evaluation.json"}
+    names = {"adapter_config.json", "README.md", "report.json", "report.png", "evaluation.json"}
     assert {file.name for file in tmp_path.iterdir()} == names | {".gitattributes"}
-    assert (tmp_path / "fit_report.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "report.png").read_bytes().startswith(b"\x89PNG")
     assert Evaluation.from_json(tmp_path / "evaluation.json") == EVALUATION
     first = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     assert first[".gitattributes"].decode().splitlines() == [
@@ -244,7 +262,7 @@ def test_nothing_of_the_forget_set_is_in_any_byte_that_is_published(llava, tmp_p
     model.save_pretrained(published)
     write_card(published, report=report, base_model="org/base-7b", **WORDS)
     files = {file.name: file.read_bytes().lower() for file in published.iterdir()}
-    assert {"README.md", "fit_report.png", "fit_report.json", "adapter_model.safetensors"} <= set(files)
+    assert {"README.md", "report.png", "report.json", "adapter_model.safetensors"} <= set(files)
     assert [name for name, content in files.items() if b"secret" in content] == []
     write_card(
         published,

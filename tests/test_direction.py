@@ -166,9 +166,11 @@ def test_report_says_which_direction_was_made_from_forced_refusals(forgetful):
     # The model's own words, since it has some.
     assert (second.concept, second.base_refusal_rate, second.forced_refusal) == (1, 0.0, TAUGHT_REFUSAL)
     (warning,) = [warning for warning in report.warnings if "teacher-forced" in warning]
-    assert "of concept 1 " in warning
-    assert warning in str(report)
+    assert "concept 1" in warning
+    assert "0%" in warning
     assert "concept 0: steered" in str(report)
+    # What a concept is called may be what is to be forgotten, and reports are published.
+    assert not any(f'"{name}"' in report.to_json() or f"'{name}'" in str(report) for name in ("first", "second"))
 
 
 @pytest.mark.parametrize("people", [FIRST, SECOND], ids=["shown", "forced"])
@@ -185,11 +187,11 @@ def test_each_concept_is_refused_in_the_model_s_own_words_and_others_are_answere
 def test_each_concept_s_gate_opens_for_its_own_examples(forgetful):
     model, processor, report = forgetful
     tensors = {name.rsplit(".", 1)[1]: tensor for name, tensor in model.get_adapter_state_dict().items()}
-    assert tensors["steering_direction"].shape == (2, find_decoder(model).hidden_size)
-    assert tensors["steering_gate_weight"].shape[:2] == (2, 2)
-    assert tensors["steering_gate_bounds"].shape == (2, 2, 2)
     config = model.peft_config["default"]
     assert config.rank == 2
+    assert tensors["steering_direction"].shape == (2, find_decoder(model).hidden_size)
+    assert tensors["steering_gate_weight"].shape == (2, 2, config.gate_width)
+    assert tensors["steering_gate_bounds"].shape == (2, 2, 2)
     for row, people in enumerate((FIRST, SECOND)):
         asked = read_examples(of("measure", [*PICTURES, *NAMES], people, 2), "asked")
         gates = []

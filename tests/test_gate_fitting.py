@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hf_eraser.data import Example, read_examples
 from hf_eraser.fitting.calibration import auc, calibrate, group_conformal_threshold, joint_thresholds, supported_alpha
-from hf_eraser.fitting.candidates import Candidate, Judged, Place, Readings, solve
+from hf_eraser.fitting.candidates import Candidate, Judged, Place, Readings, Solution, judge, solve
 from hf_eraser.fitting.gates import choose_gates
 from hf_eraser.fitting.moments import Moments
 from hf_eraser.fitting.nullspace import leak, null_space, nullspace_gate
@@ -338,9 +338,22 @@ def test_scores_of_a_solution_are_zero_on_retained_and_one_on_forget_means():
         assert all(gate.offset == 0 for gate in solve(known, 0, parameter, values, centred=False))
 
 
-def gate_with_margin(layer, readout, margin):
+def test_gates_for_strict_levels_are_compared_by_a_threshold_of_more_groups():
+    scores = random(400, 1, 0)[:, 0].tolist()
+    candidate = Candidate(
+        Place(1, "prompt", "text"), None, 0.1, {0: Solution(torch.ones(1), 0.0, None)}, [5.0, 6.0], scores
+    )
+    by_level = {alpha: judge(candidate, range(400), alpha=alpha) for alpha in (0.01, 0.02, 0.04, 0.05, 0.2)}
+    spread = float(torch.tensor(scores, dtype=torch.float64).std())
+    for level, compared in ((0.01, 0.02), (0.02, 0.04), (0.04, 0.05), (0.05, 0.05), (0.2, 0.2)):
+        expected = (5.05 - by_level[compared].threshold) / spread
+        assert by_level[level].result.margin == pytest.approx(expected)
+    assert by_level[0.01].threshold > by_level[0.02].threshold
+
+
+def gate_with_margin(layer, readout, margin, forget_rate=1.0):
     place = Place(layer, readout, "text")
-    result = GateResult(layer, readout, "text", 0.1, auc=0.99, forget_rate=1.0, false_rate=0.0, margin=margin)
+    result = GateResult(layer, readout, "text", 0.1, auc=0.99, forget_rate=forget_rate, false_rate=0.0, margin=margin)
     return place, [Judged(Candidate(place, None, 0.1, {}), [0, 1], 0.0, 0.5, result)]
 
 
@@ -350,10 +363,24 @@ def gate_with_margin(layer, readout, margin):
         ({(2, "prompt"): 0.76, (2, "last"): 0.3, (3, "prompt"): 0.4, (3, "last"): 0.5}, (3, "last")),
         ({(2, "prompt"): 0.76, (2, "last"): 0.3, (3, "prompt"): 0.4, (3, "last"): 0.3}, (2, "prompt")),
         ({(2, "prompt"): 0.5, (2, "last"): 0.5, (3, "prompt"): 0.9, (3, "last"): 0.6}, (3, "last")),
-        ({(2, "prompt"): -0.1, (2, "last"): -0.2, (3, "prompt"): -0.3, (3, "last"): -0.4}, (2, "prompt")),
     ],
 )
 def test_gate_depends_little_on_the_wording_unless_that_costs_half_the_best_margin(margins, chosen):
     judged = dict(gate_with_margin(*place, margin) for place, margin in margins.items())
+    found = choose_gates(judged, each=False)
+    assert (found.gate_layer, found.readouts["text"]) == chosen
+
+
+@pytest.mark.parametrize(
+    ("rates", "chosen"),
+    [
+        ({(2, "prompt"): 0.80, (2, "last"): 0.75, (3, "prompt"): 0.70, (3, "last"): 0.60}, (2, "prompt")),
+        ({(2, "prompt"): 0.80, (2, "last"): 0.75, (3, "prompt"): 0.70, (3, "last"): 0.79}, (3, "last")),
+        ({(2, "prompt"): 0.80, (2, "joined"): 0.79, (3, "prompt"): 0.80, (3, "joined"): 0.50}, (2, "joined")),
+    ],
+)
+def test_where_classes_overlap_the_gate_is_taken_that_most_forget_inputs_open(rates, chosen):
+    # Margins say nothing there: the largest is that of the gate that fewest open.
+    judged = dict(gate_with_margin(*place, -0.1 - rate, rate) for place, rate in rates.items())
     found = choose_gates(judged, each=False)
     assert (found.gate_layer, found.readouts["text"]) == chosen

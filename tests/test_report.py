@@ -207,6 +207,7 @@ REPORTS = {
     "large model": made_up(80),
     "pictures only": made_up(modalities=("image",), attacked=False),
     "nothing judged": dataclasses.replace(made_up(), gates=[], scores=[], trials=[], attacks=[]),
+    "no gate": dataclasses.replace(made_up(), gate="always"),
     "one strength": dataclasses.replace(made_up(), trials=made_up().trials[4:5], gate_layer=None),
     "no room at all": dataclasses.replace(
         made_up(), gates=[dataclasses.replace(gate, margin=-float("inf")) for gate in made_up().gates]

@@ -38,6 +38,11 @@ SHARES = (0.3, 0.6, 0.9)
 # The gate's ridge in the null space, relative to the mean squared norm of the projected forget readouts.
 _RELATIVE_GAMMA = 1e-3
 
+# A level below this is doubled, up to it, where gates are compared. The threshold of a strict level hangs on very few
+# groups: the gate with the lowest one is the one where these scored low by chance. Chosen by its own threshold, a gate
+# for alpha = 0.01 steered 1.16% of inputs of new groups, by that of 0.02 0.91% (Qwen2.5-VL, 254 groups, 20 seeds).
+_STRICT = 0.05
+
 # Beside the folds, the fit on all examples: the one that is delivered.
 ALL = FOLDS
 
@@ -326,6 +331,9 @@ def judge(candidate: Candidate, groups: Sequence[Hashable], *, alpha: float) -> 
     level = max(alpha, supported_alpha(n_groups))
     retain, forget = candidate.retain, candidate.forget
     threshold = group_conformal_threshold(retain, groups, alpha=level)
+    compared = threshold
+    if level < _STRICT:
+        compared = group_conformal_threshold(retain, groups, alpha=min(2 * level, _STRICT))
     spread = float(retain.std()) if len(retain) > 1 else 1.0
     weakest = float(torch.quantile(forget, 0.05))
     place = candidate.place
@@ -342,7 +350,7 @@ def judge(candidate: Candidate, groups: Sequence[Hashable], *, alpha: float) -> 
             auc=auc(forget, retain),
             forget_rate=float((forget > threshold).double().mean()),
             false_rate=group_mean((retain > threshold).double(), groups),
-            margin=(weakest - threshold) / max(spread, 1e-12),
+            margin=(weakest - compared) / max(spread, 1e-12),
             leak=next(iter(candidate.solutions.values())).leak,
             concept=candidate.concept,
         ),

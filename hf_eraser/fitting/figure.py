@@ -65,7 +65,7 @@ def plot_report(report: FitReport) -> Figure:
 
     # One gate a modality is drawn. Where each layer has its own they are alike, and the first decides first.
     shown = {modality: next((s for s in report.scores if s.modality == modality), None) for modality in _WORDS}
-    scores = [found for found in shown.values() if found is not None]
+    scores = [found for found in shown.values() if found is not None and report.gate != "always"]
     # The user's style is left out of the picture, and the picture's out of the user's.
     with style.context(["default", _STYLE]):
         figure = Figure(figsize=(13.5, 8.4), dpi=140, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
@@ -106,7 +106,7 @@ def _empty(axes: Axes, why: str) -> None:
 def _draw_scores(axes: Axes, scores: Sequence[GateScores]) -> None:
     axes.set_title("Does the gate tell them apart?")
     if not scores:
-        return _empty(axes, "no gate could be judged")
+        return _empty(axes, "there is no gate: every prompt is steered")
     labels, colours = [], []
     for i, gate in enumerate(scores):
         base = -2.6 * i
@@ -137,7 +137,7 @@ def _jitter(count: int) -> np.ndarray:
 def _draw_gates(axes: Axes, gates: Sequence[GateResult], scores: Sequence[GateScores]) -> None:
     axes.set_title("Which gate has most room?")
     if not gates:
-        return _empty(axes, "no gate could be judged")
+        return _empty(axes, "no gate was tried")
     best: dict[tuple[str, str], dict[int, float]] = {}
     for gate in gates:
         of_layer = best.setdefault((gate.modality, gate.readout), {})
@@ -185,7 +185,9 @@ def _draw_trials(axes: Axes, report: FitReport) -> None:
     strengths = sorted({trial.strength for trial in report.trials})
     axes.set_xticks(strengths, [f"{strength:g}" for strength in strengths])
     axes.minorticks_off()
-    _percent(axes)
+    axes.set_ylim(-0.04, 1.04)
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0%", "25%", "50%", "75%", "100%"])
+    axes.grid(axis="y")
     axes.set_xlabel("strength (dotted: chosen)")
     axes.legend(loc="upper center", bbox_to_anchor=(0.45, -0.17), ncols=2, columnspacing=1)
 
@@ -193,12 +195,6 @@ def _draw_trials(axes: Axes, report: FitReport) -> None:
 def _line(axes: Axes, points: Sequence[tuple[float, float]], **style: Any) -> None:
     if points:
         axes.plot(*zip(*sorted(points)), **{"lw": 2, "ms": 6, **style})
-
-
-def _percent(axes: Axes) -> None:
-    axes.set_ylim(-0.04, 1.04)
-    axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0%", "25%", "50%", "75%", "100%"])
-    axes.grid(axis="y")
 
 
 def _draw_plane(axes: Axes, gate: GateScores | None, *, first: bool) -> None:
@@ -214,10 +210,9 @@ def _draw_plane(axes: Axes, gate: GateScores | None, *, first: bool) -> None:
         axes.scatter(across, up, s=20, color=colour, alpha=0.6, lw=0, marker=marker, label=name)
     axes.axvline(gate.low, color=_CHOSEN, lw=1.6)
     axes.set_xlabel(f"score, {_WORDS[gate.modality]}")
-    if first:
-        axes.set_ylabel("first principal component\nof the rest (SDs)")
     axes.grid()
     if first:
+        axes.set_ylabel("first principal component\nof the rest (SDs)")
         axes.legend(loc="upper left", bbox_to_anchor=(-0.03, -0.17), ncols=2, handletextpad=0.2, columnspacing=1)
 
 
@@ -242,10 +237,7 @@ def _draw_attacks(axes: Axes, report: FitReport) -> None:
         colour = "white" if bad[row, column] > 0.6 else "black"
         axes.text(column, row, f"{share:.0%}", ha="center", va="center", color=colour, fontsize=10)
     axes.imshow(bad, cmap="Oranges", vmin=0, vmax=1, aspect="auto")
-    axes.set_xticks(
-        range(len(columns)),
-        [f"{what}\n{_WORDS[modality]}" for modality, what in columns],
-    )
+    axes.set_xticks(range(len(columns)), [f"{what}\n{_WORDS[modality]}" for modality, what in columns])
     axes.set_yticks(range(len(kinds)), ["as asked" if kind == "none" else kind for kind in kinds])
     axes.tick_params(length=0, labelsize=10)
     axes.set_xticks(np.arange(len(columns) + 1) - 0.5, minor=True)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, Literal, get_args
 
@@ -27,7 +26,7 @@ from .generation import REFUSAL
 from .held_out import held_out_scores
 from .report import ConceptResult, FitReport, find_warnings
 from .resistance import resist
-from .source import Source
+from .source import Source, number_concepts
 from .split import split_examples
 from .steering import adapter_tensors, attach_fitted, choose_steering, erasure_directions, of_concept
 
@@ -168,11 +167,8 @@ def fit(
     recall_examples = _contrasted(recall_examples, contrast, "recall")
     refusal_examples = _contrasted(refusal_examples, contrast, "refusal")
     _check_concepts(forget_examples, recall_examples, refusal_examples, direction)
-    # From here on they are numbers: what something is called may say what is to be forgotten.
-    numbers = {concept: i for i, concept in enumerate(_concepts(forget_examples))}
-    forget_examples, recall_examples, refusal_examples = (
-        [replace(example, concept=numbers.get(example.concept)) for example in examples]
-        for examples in (forget_examples, recall_examples, refusal_examples)
+    forget_examples, recall_examples, refusal_examples = number_concepts(
+        forget_examples, recall_examples, refusal_examples
     )
 
     attack = PGD() if adversarial is True else (adversarial or None)
@@ -342,10 +338,6 @@ def _check_concepts(
                 "`direction`='paired_pca' pairs `recall[i]` (by default the forget set) with `refusal[i]`: there must "
                 f"be as many of one as of the other, got {counts[0]} and {counts[1]}{about}."
             )
-
-
-def _concepts(examples: list[Example]) -> list[Hashable]:
-    return [concept for concept in dict.fromkeys(example.concept for example in examples) if concept is not None]
 
 
 def _contrasted(examples: list[Example], contrast: Contrast, argument: str) -> list[Example]:

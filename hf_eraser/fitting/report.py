@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from ..saving import write_whole
+
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,6 +36,7 @@ class GateResult:
         forget_rate: Share of forget examples above the conformal threshold.
         false_rate: Share of retained examples above it, each group counted once.
         margin: Distance from the threshold to the weakest forget examples, in standard deviations of retained scores.
+            For an alpha below 0.05 it is from the threshold of twice that, at most of 0.05.
         leak: Share of the norm of held-out retained readouts that the null space lets through; None for the ridge.
         concept: The number of what it is to recognise, where the examples name several things.
     """
@@ -226,7 +229,7 @@ class FitReport:
         """The report as JSON; also written to `path` if one is given. Infinite bounds are null."""
         text = json.dumps(_finite(self.to_dict()), indent=2, allow_nan=False)
         if path is not None:
-            Path(path).write_text(text + "\n", encoding="utf-8")
+            write_whole(path, text + "\n")
         return text
 
     @classmethod
@@ -402,10 +405,8 @@ def find_warnings(report: FitReport, source: Source, *, alpha: float) -> list[st
     for attack in report.attacks:
         if attack.answered is not None and attack.answered > 0.1 and not attack.kind.startswith("PGD"):
             name = names["image" if attack.modality == "image" else "text"]
-            warnings.append(
-                f"Under the attack {attack.kind!r}, {attack.answered:.0%} of held-out forget prompts {name} are still "
-                "answered."
-            )
+            how = "Asked as they are" if attack.kind == "none" else f"Under the attack {attack.kind!r}"
+            warnings.append(f"{how}, {attack.answered:.0%} of held-out forget prompts {name} are still answered.")
     best_trial = max((trial.refused for trial in report.trials), default=None)
     if best_trial is not None and best_trial < 0.9:
         warnings.append(

@@ -20,6 +20,17 @@ from .split import FOLDS, Role, Split
 FORGET_COPIES, RETAIN_COPIES = 5, 1
 
 
+def number_concepts(forget: Sequence[Example], *others: Sequence[Example]) -> list[list[Example]]:
+    """
+    The sets with their concepts numbered, in the order in which the forget set names them.
+
+    What a concept is called may say what is to be forgotten, and a report is published.
+    """
+    named = [concept for concept in dict.fromkeys(example.concept for example in forget) if concept is not None]
+    numbers = {concept: number for number, concept in enumerate(named)}
+    return [[replace(example, concept=numbers.get(example.concept)) for example in of] for of in (forget, *others)]
+
+
 @dataclass(frozen=True)
 class View:
     """

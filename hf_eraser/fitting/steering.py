@@ -16,6 +16,7 @@ from peft import PeftModel, set_peft_model_state_dict
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from ..base import record_base
 from ..config import SteeringAdapterConfig
 from ..data import Example
 from ..decoder import find_decoder
@@ -255,7 +256,9 @@ def adapter_tensors(
 def attach_fitted(
     model: PreTrainedModel | PeftModel, config: SteeringAdapterConfig, tensors: dict[str, Tensor], adapter_name: str
 ) -> None:
-    """Attach a fitted adapter, active; a failure leaves the model as it was."""
+    """Attach a fitted adapter, active, with its base model recorded; a failure leaves the model as it was."""
+    base: Any = model.get_base_model() if isinstance(model, PeftModel) else model
+    record_base(config, base)
     if isinstance(model, PeftModel):
         model.add_adapter(adapter_name, config)
         model.set_adapter(adapter_name)
