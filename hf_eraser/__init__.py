@@ -5,15 +5,29 @@ Importing this package registers the PEFT method `STEERING`; after that, `load_a
 `save_pretrained` and the rest work for steering adapters as they do for a LoRA.
 """
 
-from .config import SteeringAdapterConfig
-from .model import SteeringModel
-from .registration import register
+import sys
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
 from .version import __version__
 
 
 __all__ = ["SteeringAdapterConfig", "SteeringModel", "__version__", "fit"]
 
-register()
+
+def _is_command_line() -> bool:
+    """Whether this process is `hf-eraser`, whose help and completion do not wait for torch: commands register."""
+    return PurePath(sys.argv[0]).stem == "hf-eraser" or ("-m", "hf_eraser.cli") in zip(
+        sys.orig_argv, sys.orig_argv[1:]
+    )
+
+
+if TYPE_CHECKING or not _is_command_line():
+    from .config import SteeringAdapterConfig
+    from .model import SteeringModel
+    from .registration import register
+
+    register()
 
 
 def __getattr__(name: str) -> object:

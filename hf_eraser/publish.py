@@ -1,9 +1,10 @@
-"""`push_to_hub` of a model with a steering adapter: the adapter alone, its own card, and no local path."""
+"""Publishing a steering adapter, of a model or in a folder: it alone, with a card that is right, and no local path."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 import warnings
 from pathlib import Path
@@ -13,6 +14,7 @@ from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, ModelCard, Mo
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
+from .adapter_folder import check_adapter_folder
 from .checks import CONFIG_NAME
 
 
@@ -70,27 +72,106 @@ def push_adapter(
         The commit.
 
     Raises:
-        ValueError: If no adapter, or more than one, is active on a plain model.
+        ValueError: If no adapter, or more than one, is active on a plain model; if `private` is asked for and the
+            repository is public.
         huggingface_hub.errors.HfHubHTTPError: If the Hub refuses.
     """
-    api = HfApi(token=token)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model.save_pretrained(folder)
-        base_model = _without_local_paths(folder)
-        repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
-        if revision is not None and not revision.startswith("refs/pr/"):
-            api.create_branch(repo_id, branch=revision, exist_ok=True)
-        _write_card(folder / _CARD, api, repo_id, revision, base_model=base_model, tags=tags)
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
-        return api.create_commit(
+        (folder / _CARD).unlink(missing_ok=True)  # PEFT's, of a model that was trained
+        return _publish(
+            folder,
             repo_id,
-            [CommitOperationAdd(path.relative_to(folder).as_posix(), path) for path in files],
-            commit_message=commit_message or "Upload steering adapter",
+            commit_message=commit_message,
             commit_description=commit_description,
+            private=private,
+            token=token,
+            revision=revision,
+            create_pr=create_pr,
+            tags=tags,
+        )
+
+
+def push_adapter_folder(
+    folder: str | os.PathLike[str],
+    repo_id: str,
+    *,
+    commit_message: str | None = None,
+    private: bool | None = None,
+    token: bool | str | None = None,
+    revision: str | None = None,
+    create_pr: bool = False,
+) -> CommitInfo:
+    """
+    Upload the folder of a saved adapter in one commit, with its card: the repository gets all of it or nothing.
+
+    Args:
+        folder: The folder; see `check_adapter_folder` for what it may hold.
+        repo_id, commit_message, private, token, revision, create_pr: As for `push_adapter`.
+
+    Returns:
+        The commit.
+
+    Raises:
+        FileNotFoundError: If it is no adapter's folder.
+        ValueError: If it holds what is not published, or the adapter is broken; if `private` is asked for and the
+            repository is public.
+        huggingface_hub.errors.HfHubHTTPError: If the Hub refuses.
+    """
+    validate_repo_id(repo_id)
+    files = check_adapter_folder(folder)
+    if _CARD not in files:
+        warnings.warn(
+            f"{folder} has no {_CARD}: unless the repository has one, the card that is published does not tell what "
+            "the adapter forgets.",
+            stacklevel=2,
+        )
+    with tempfile.TemporaryDirectory() as name:
+        for file in files:
+            shutil.copyfile(Path(folder, file), Path(name, file))
+        return _publish(
+            Path(name),
+            repo_id,
+            commit_message=commit_message,
+            private=private,
+            token=token,
             revision=revision,
             create_pr=create_pr,
         )
+
+
+def _publish(
+    folder: Path,
+    repo_id: str,
+    *,
+    commit_message: str | None,
+    private: bool | None,
+    token: bool | str | None,
+    revision: str | None,
+    create_pr: bool,
+    commit_description: str | None = None,
+    tags: list[str] | None = None,
+) -> CommitInfo:
+    """Upload a folder, from which local paths are taken, and in which a card is put if there is none."""
+    api = HfApi(token=token)
+    base_model = _without_local_paths(folder)
+    repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
+    if private and not api.model_info(repo_id).private:
+        raise ValueError(f"`private` was asked for, and {repo_id} is a public repository: nothing was uploaded.")
+    if revision is not None and not revision.startswith("refs/pr/"):
+        api.create_branch(repo_id, branch=revision, exist_ok=True)
+    if not (folder / _CARD).exists():
+        _write_card(folder / _CARD, api, repo_id, revision, base_model=base_model, tags=tags)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return api.create_commit(
+        repo_id,
+        [CommitOperationAdd(path.relative_to(folder).as_posix(), path) for path in files],
+        commit_message=commit_message or "Upload steering adapter",
+        commit_description=commit_description,
+        revision=revision,
+        create_pr=create_pr,
+    )
 
 
 def _without_local_paths(folder: Path) -> str | None:
@@ -103,8 +184,9 @@ def _without_local_paths(folder: Path) -> str | None:
             warnings.warn(
                 f"The base model was loaded from the local folder {recorded!r}, which is not published. So that "
                 "`from_pretrained` of the adapter's repository finds the base model, load it by its id on the Hub, or "
-                "set `base_model_name_or_path` in `model.peft_config` to that id, and push again.",
-                stacklevel=4,
+                "set `base_model_name_or_path` to that id, in `model.peft_config` or in the folder's "
+                f"{CONFIG_NAME}, and push again.",
+                stacklevel=5,
             )
             config["base_model_name_or_path"] = None
             file.write_text(json.dumps(config, indent=2, sort_keys=True))
@@ -124,7 +206,6 @@ def _write_card(
     file: Path, api: HfApi, repo_id: str, revision: str | None, *, base_model: str | None, tags: list[str] | None
 ) -> None:
     """Write the repository's card into `file`: a short one if it has none, or its own if that lacks any of `tags`."""
-    file.unlink(missing_ok=True)
     own = api.file_exists(repo_id, _CARD, revision=revision)
     if own:
         card = ModelCard.load(api.hf_hub_download(repo_id, _CARD, revision=revision))

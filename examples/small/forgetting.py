@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-import torch
 from transformers import PreTrainedModel, ProcessorMixin
 
-from hf_eraser.data import encode, read_examples
+from hf_eraser.data import read_examples
+from hf_eraser.evaluation import compare
 from hf_eraser.fitting import FitReport, fit
 
-from .load import answers
 from .people import PEOPLE
 from .questions import PUBLIC, REFUSAL, Question, questions
 
@@ -88,7 +87,7 @@ class Measured:
         right_before, right_after: Shares of right answers.
         refused: Share of answers that are the refusal, word for word.
         same_text: Share of answers that are the same text as before.
-        same_logits: Share of prompts whose logits are those of the base model, bit for bit.
+        same_logits: Share of prompts that give the answer's first token the base model's logits, bit for bit.
     """
 
     name: str
@@ -153,9 +152,8 @@ def pooled_by_modality(rows: Sequence[Measured]) -> dict[str, tuple[Measured, Me
 
 
 def _measure(model: Any, processor: ProcessorMixin, name: str, asked: Sequence[Question]) -> Measured:
-    with model.disable_adapter():
-        before = answers(model, processor, asked)
-    after = answers(model, processor, asked)
+    examples = read_examples([question.example() for question in asked], "asked")
+    compared = compare(model, processor, examples, batch_size=64, max_new_tokens=16)
 
     def share(flags: list[bool]) -> float:
         return sum(flags) / len(flags)
@@ -163,24 +161,12 @@ def _measure(model: Any, processor: ProcessorMixin, name: str, asked: Sequence[Q
     return Measured(
         name=name,
         count=len(asked),
-        right_before=share([q.is_right(text) for q, text in zip(asked, before)]),
-        right_after=share([q.is_right(text) for q, text in zip(asked, after)]),
-        refused=share([text == REFUSAL for text in after]),
-        same_text=share([a == b for a, b in zip(before, after)]),
-        same_logits=share(_same_logits(model, processor, asked)),
+        right_before=share([q.is_right(c.before) for q, c in zip(asked, compared)]),
+        right_after=share([q.is_right(c.after) for q, c in zip(asked, compared)]),
+        refused=share([c.after == REFUSAL for c in compared]),
+        same_text=share([c.before == c.after for c in compared]),
+        same_logits=share([c.same_logits for c in compared]),
     )
-
-
-@torch.no_grad()
-def _same_logits(model: Any, processor: ProcessorMixin, asked: Sequence[Question]) -> list[bool]:
-    examples = read_examples([question.example() for question in asked], "asked")
-    same: list[bool] = []
-    for start in range(0, len(examples), 64):
-        inputs = encode(processor, examples[start : start + 64], model.device)
-        with model.disable_adapter():
-            base = model(**inputs).logits
-        same += (model(**inputs).logits == base).flatten(1).all(dim=1).tolist()
-    return same
 
 
 def table(rows: Sequence[Measured]) -> str:

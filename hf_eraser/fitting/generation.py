@@ -1,4 +1,4 @@
-"""What the model answers, and whether that is a refusal."""
+"""What the model answers, and whether that is a refusal or holds what was to be forgotten."""
 
 from __future__ import annotations
 
@@ -45,6 +45,23 @@ def greedy_answers(
     return answers
 
 
+@torch.no_grad()
+def first_logits(
+    model: Any, processor: ProcessorMixin | PreTrainedTokenizerBase, examples: Sequence[Example]
+) -> torch.Tensor:
+    """
+    The logits of the answers' first token, (batch, vocabulary), float32, with whatever adapters act.
+
+    By `generate`, which computes them for no other position: those of a whole prompt can be gigabytes.
+    """
+    inputs = encode(processor, examples, model.device)
+    generated = model.generate(
+        **inputs, do_sample=False, num_beams=1, max_new_tokens=1, output_logits=True, return_dict_in_generate=True
+    )
+    logits: torch.Tensor = generated.logits[0]
+    return logits
+
+
 def is_refusal(answer: str, known: Sequence[str] = ()) -> bool:
     """
     Whether an answer is a refusal that reads like one: word salad around "cannot" is none.
@@ -56,3 +73,8 @@ def is_refusal(answer: str, known: Sequence[str] = ()) -> bool:
     if known:
         return any(difflib.SequenceMatcher(None, answer, refusal).ratio() > 0.8 for refusal in known)
     return _REFUSAL.match(answer) is not None
+
+
+def holds(text: str, answer: str) -> bool:
+    """Whether `answer` is in `text` as words, whatever the case."""
+    return re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", text, re.IGNORECASE) is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from ..gate import ReadoutSums, gate_scores
 from .adversarial import PGD, Loss, perturb_examples
 from .capture import reading
 from .gates import GateTensors
-from .generation import greedy_answers
+from .generation import greedy_answers, holds
 from .report import AttackResult
 from .source import Source, View
 from .split import FOLDS
@@ -139,11 +138,6 @@ def _answered(source: Source, examples: Sequence[Example]) -> float | None:
         return None
     given = greedy_answers(source.model, source.processor, known, batch_size=source.batch_size)
     return sum(holds(text, str(example.answer)) for text, example in zip(given, known)) / len(known)
-
-
-def holds(text: str, answer: str) -> bool:
-    """Whether `answer` is in `text` as words, whatever the case."""
-    return re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", text, re.IGNORECASE) is not None
 
 
 def _evading(

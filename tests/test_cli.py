@@ -1,0 +1,274 @@
+"""The command line: what each command does, prints and refuses, and what it costs to ask for help."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from transformers import AutoModelForImageTextToText
+from typer.testing import CliRunner
+
+from hf_eraser.card import EVALUATION_FILE, PICTURE_FILE, REPORT_FILE
+from hf_eraser.cli import app
+from hf_eraser.evaluation import Evaluation, evaluate
+from hf_eraser.fitting import FitReport
+from hf_eraser.imagefolder import read_imagefolder
+from hf_eraser.inspection import inspect_adapter
+
+from .conftest import _built
+from .helpers.imagefolder import write_imagefolder
+from .test_fit import people
+
+
+FAST = ["--layers", "3,4", "--gate-layer", "2", "--strength", "0.5", "--no-attacks", "--batch-size", "32"]
+
+
+def run(*arguments: object, code: int = 0):
+    """Run a command in this process; its result, after its exit code or exception was compared."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if code == 1:
+        assert isinstance(result.exception, Exception), result.output
+    else:
+        assert result.exit_code == code, (result.output, result.exception)
+    return result
+
+
+def start(*arguments: object, code: str | None = None, **environment: str) -> subprocess.Popen[str]:
+    """Run the command line in a process of its own, without a Hub."""
+    return subprocess.Popen(
+        [sys.executable, *(["-m", "hf_eraser.cli"] if code is None else ["-c", code]), *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[1],
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "200", **environment},
+    )
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A base model that was not taught anything, examples, and an adapter, as `hf-eraser fit` made it."""
+    folder = tmp_path_factory.mktemp("cli")
+    model, processor = _built("llava")
+    model.save_pretrained(folder / "base")
+    processor.save_pretrained(folder / "base")
+    text = [{"prompt": f"What is the {word} of France?", "group": word} for word in ("flag", "capital", "language")]
+    write_imagefolder(folder / "data", {"forget": people(2), "retain": [*people(6, start=2), *text]})
+    result = run("fit", folder / "base", folder / "data", "--output", folder / "adapter", *FAST)
+    (folder / "fit.txt").write_text(result.stdout)
+    return folder
+
+
+@pytest.fixture
+def adapter(folders, tmp_path):
+    """A copy of the adapter, to change."""
+    return shutil.copytree(folders / "adapter", tmp_path / "forget-people")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_fit_saves_an_adapter_with_its_report_and_prints_it(folders):
+    adapter = folders / "adapter"
+    assert {"adapter_config.json", "adapter_model.safetensors", REPORT_FILE, PICTURE_FILE} <= set(contents(adapter))
+    report = FitReport.from_json(adapter / REPORT_FILE)
+    printed = (folders / "fit.txt").read_text()
+    assert str(report) in printed
+    assert f"Saved to {adapter}" in printed
+    assert (report.layers, report.gate_layer, report.strength, report.attacks) == ([3, 4], 2, 0.5, [])
+    model = AutoModelForImageTextToText.from_pretrained(folders / "base")
+    model.load_adapter(str(adapter))
+    assert model.active_adapters() == ["default"]
+
+
+def test_fit_replaces_an_adapter_only_when_told_and_other_files_never(folders, adapter):
+    before = contents(adapter)
+    # The base model is never looked for: nothing is begun that cannot be saved.
+    result = run("fit", "nowhere", folders / "data", "-o", adapter, code=1)
+    assert "holds an adapter already" in str(result.exception)
+    assert contents(adapter) == before
+    result = run("fit", "nowhere", folders / "data", "-o", folders / "data", "--overwrite", code=1)
+    assert "holds files, and no adapter" in str(result.exception)
+    (adapter / EVALUATION_FILE).write_text("of the old adapter")
+    with pytest.warns(UserWarning, match=r"still holds \['evaluation.json'\]"):
+        run("fit", folders / "base", folders / "data", "-o", adapter, *FAST, "--seed", 1, "--overwrite")
+    assert FitReport.from_json(adapter / REPORT_FILE).seed == 1
+    assert inspect_adapter(adapter).config.layers_to_transform == [3, 4]
+
+
+def test_eval_prints_what_evaluate_finds_and_writes_it(folders, tmp_path):
+    given = folders / "base", folders / "adapter", folders / "data"
+    result = run("eval", *given, "--json", tmp_path / "evaluation.json", "--max-new-tokens", 3)
+    model = AutoModelForImageTextToText.from_pretrained(folders / "base")
+    model.load_adapter(str(folders / "adapter"))
+    sets = read_imagefolder(folders / "data")
+    evaluation = evaluate(model, _built("llava")[1], sets["forget"], sets["retain"], max_new_tokens=3)
+    assert Evaluation.from_json(tmp_path / "evaluation.json") == evaluation
+    assert str(evaluation) in result.stdout
+    assert [row.count for row in evaluation.rows] == [8, 24, 3]
+    # What takes minutes is not begun where its result could not be written, or without an adapter.
+    assert "no folder" in str(run("eval", *given, "--json", tmp_path / "no" / "file", code=1).exception)
+    assert "no folder 'nothing'" in str(run("eval", given[0], "nothing", given[2], code=1).exception)
+
+
+def test_inspect_says_where_a_model_would_be_steered_without_its_weights(folders, tmp_path):
+    (tmp_path / "config-only").mkdir()
+    shutil.copy(folders / "base" / "config.json", tmp_path / "config-only")
+    printed = run("inspect", folders / "adapter", "--model", tmp_path / "config-only").stdout
+    assert "layers 3, 4 at strength 0.5" in printed
+    assert "fits LlavaForConditionalGeneration" in printed
+    roles = [line.split() for line in printed.splitlines() if " model.language_model.layers." in line]
+    assert roles == [
+        ["read", "model.language_model.layers.2"],
+        ["steered", "model.language_model.layers.3"],
+        ["steered", "model.language_model.layers.4"],
+    ]
+    sizes = {"steering_gate_bounds": 16, "steering_gate_weight": 1280, "steering_direction": 640}
+    for kind, size in sizes.items():
+        assert any(kind in line and f"{size:,d} bytes" in line for line in printed.splitlines())
+    config = json.loads((tmp_path / "config-only" / "config.json").read_text())
+    config["text_config"]["num_hidden_layers"] = 5
+    (tmp_path / "config-only" / "config.json").write_text(json.dumps(config))
+    result = run("inspect", folders / "adapter", "--model", tmp_path / "config-only", code=1)
+    assert "num_hidden_layers" in str(result.exception)
+
+
+def test_inspect_tells_the_bounds_of_each_modality(folders):
+    inspection = inspect_adapter(folders / "adapter")
+    (bounds,) = inspection.bounds.values()
+    low, high = bounds[0, 0].tolist()
+    printed = run("inspect", folders / "adapter").stdout
+    assert f"with image: opens from a score of {low:.4g}, fully from {high:.4g}" in printed
+    assert "text only:  opens never" in printed  # there were no forget examples without a picture
+    assert "fits" not in printed
+
+
+def test_push_publishes_the_adapter_s_files_in_one_commit(hub, adapter):
+    (adapter / "README.md").write_text("---\nlicense: other\n---\nForgets people.\n")
+    with pytest.warns(UserWarning, match="is not published"):
+        result = run("push", adapter, "org/forget", "--token", hub.token, "--message", "Forget", "--revision", "v2")
+    assert result.stdout.startswith(f"{hub.url}/org/forget/commit/")
+    published = hub.files("org/forget", "v2")
+    assert published.keys() - {".gitattributes"} == set(contents(adapter)) - {".gitattributes"}
+    assert published["adapter_model.safetensors"] == (adapter / "adapter_model.safetensors").read_bytes()
+    assert hub.commit("org/forget", "v2").title == "Forget"
+    assert str(adapter.parent).encode() not in b"".join(published.values())
+
+
+@pytest.mark.parametrize("stray", ["ada.jpg", "metadata.jsonl", "forget/ada.jpg", "pytorch_model.bin", ".env"])
+def test_push_sends_nothing_of_a_folder_that_holds_anything_else(hub, adapter, stray):
+    (adapter / stray).parent.mkdir(exist_ok=True)
+    (adapter / stray).write_bytes(b"secret")
+    result = run("push", adapter, "org/forget", "--token", hub.token, code=1)
+    assert stray.split("/")[0] in str(result.exception)
+    assert ("pickle" in str(result.exception)) == stray.endswith(".bin")
+    assert not hub.state.requests
+
+
+def test_push_never_publishes_what_was_to_be_private(hub, adapter):
+    hub.put("org/forget", {"README.md": b"public"})
+    with pytest.warns(UserWarning, match="is not published"):
+        result = run("push", adapter, "org/forget", "--private", "--token", hub.token, code=1)
+    assert "org/forget is a public repository: nothing was uploaded" in str(result.exception)
+    assert hub.files("org/forget") == {"README.md": b"public"}
+    with pytest.warns(UserWarning, match=r"has no README\.md"):
+        run("push", adapter, "org/mine", "--private", "--token", hub.token)
+    assert hub.repository("org/mine").private
+
+
+def test_card_tells_what_is_forgotten_and_what_was_measured(adapter):
+    pytest.importorskip("matplotlib")
+    row = {"set": "forget", "modality": "image", "count": 7, "answered_before": 1.0, "answered_after": 0.125}
+    row |= {"refused": 0.875, "same_text": 0.0, "same_logits": 0.0}
+    (adapter / EVALUATION_FILE).write_text(json.dumps({"rows": [row]}))
+    told = ["--forgets", "Two people of no name", "--why", "They asked for it", "--use-case", "private_person"]
+    result = run("card", adapter, *told, "--repo-id", "org/forget", "--base-model", "org/base")
+    assert result.stdout == f"Wrote {adapter / 'README.md'}\n"
+    card = (adapter / "README.md").read_text()
+    assert all(text in card for text in ("Two people of no name", "They asked for it", "org/forget", "12.5%"))
+    assert "What is the pet of this person?" not in card
+    run("card", adapter, *told[:4], "--use-case", "nothing", code=2)
+
+
+def test_help_and_version_wait_for_no_torch():
+    check = """
+import runpy, sys
+sys.orig_argv = [sys.executable, "-m", "hf_eraser.cli"]
+try:
+    runpy.run_module("hf_eraser.cli", run_name="__main__", alter_sys=True)
+except SystemExit as end:
+    print(end.code, sorted({"torch", "transformers", "peft", "numpy"} & sys.modules.keys()))
+"""
+    for arguments in (["--help"], ["--version"], ["fit", "--help"], ["nothing"]):
+        out, _ = start(*arguments, code=check).communicate()
+        assert out.splitlines()[-1] == f"{2 if arguments == ['nothing'] else 0} []"
+
+
+def test_importing_the_package_registers_as_ever():
+    out, _ = start(code="import hf_eraser, peft; print('STEERING' in peft.PeftType.__members__)").communicate()
+    assert out == "True\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["--version"], 0, "hf-eraser "),
+        (["fit", "--help"], 0, "Examples"),
+        ([], 2, "Usage"),
+        (["nothing"], 2, "No such command"),
+        (["fit", "model", "data"], 2, "Missing option '--output'"),
+        (["fit", "model", "data", "-o", "x", "--alpha", "1"], 2, "must be between 0 and 1"),
+        (["fit", "model", "data", "-o", "x", "--layers", "three"], 2, "must be layer numbers"),
+        (["fit", "model", "data", "-o", "x", "--dtype", "int8"], 2, "is not one of"),
+        (["push", "nowhere", "org/x"], 2, "does not exist"),
+        (["fit", "model", "nowhere", "-o", "x"], 1, "Error: There is no folder 'nowhere'"),
+    ],
+)
+def test_exit_codes_and_messages(arguments, code, says):
+    process = start(*arguments)
+    out, err = process.communicate()
+    assert process.returncode == code
+    assert says in out + err
+    assert "Traceback" not in err
+    if code:
+        assert out == "" or not arguments  # without arguments there is help
+    if code == 1:
+        assert len(err.splitlines()) == 1
+
+
+def test_an_error_has_a_traceback_when_debugging():
+    _, err = start("fit", "model", "nowhere", "-o", "x", HF_DEBUG="1").communicate()
+    assert "Traceback" in err
+    assert "FileNotFoundError" in err
+
+
+def test_an_interrupted_fit_exits_with_130_and_leaves_nothing(folders, tmp_path):
+    process = start(
+        "fit", folders / "base", folders / "data", "-o", tmp_path / "adapter", HF_HUB_DISABLE_PROGRESS_BARS="0"
+    )
+    assert process.stderr is not None
+    seen = ""
+    while "example/s" not in seen:
+        piece = process.stderr.read(1)
+        assert piece, seen
+        seen += piece
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert not (tmp_path / "adapter").exists()
+
+
+def test_app_without_gradio_names_the_extra():
+    block = "import sys; sys.argv[0], sys.modules['gradio'] = 'hf-eraser', None; import hf_eraser.cli as c; c.main()"
+    process = start("app", "model", "adapter", code=block)
+    out, err = process.communicate()
+    assert (process.returncode, out) == (1, "")
+    assert err == "Error: The app needs gradio: pip install 'hf_eraser[app]'\n"
