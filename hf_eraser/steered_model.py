@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -104,6 +105,39 @@ class DisabledAdapters:
     ) -> None:
         for layer in self._were_enabled:
             layer.enable_adapters(True)
+
+
+@contextmanager
+def steered_by(model: nn.Module, adapters: Sequence[str] | None) -> Iterator[None]:
+    """
+    Just these steering adapters act inside, whatever is active, switched off or merged; afterwards all is as before.
+
+    Args:
+        model: The model, plain or a `PeftModel`.
+        adapters: Their names, none for the base model; None changes nothing.
+
+    Raises:
+        ValueError: If one is not attached.
+    """
+    if adapters is None:
+        yield
+        return
+    containers = [module for module in model.modules() if isinstance(module, SteeringTensors)]
+    attached = {name for tensors in containers for name in tensors}
+    unknown = sorted(set(adapters) - attached)
+    if unknown:
+        raise ValueError(f"`adapters` names {unknown}, the steering adapters are {sorted(attached)}.")
+    before = [(tensors.active_adapters, tensors.disable_adapters, tensors.merged_adapters) for tensors in containers]
+    try:
+        for tensors in containers:
+            tensors.set_adapter(list(adapters))
+            tensors.enable_adapters(bool(adapters))
+        yield
+    finally:
+        for tensors, (active, disabled, merged) in zip(containers, before):
+            tensors.set_adapter(active)
+            tensors.enable_adapters(not disabled)
+            tensors.merged_adapters = merged
 
 
 def make_steered(model: PreTrainedModel, decoder: Decoder) -> None:
