@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -84,7 +85,7 @@ def gate_decisions(
         >>> gate.layer, gate.modality, gate.low, gate.gate
         (0, 'text', inf, 0.0)
     """
-    with torch.no_grad(), steered_by(model, adapters):
+    with torch.no_grad(), nullcontext() if adapters is None else steered_by(model, adapters):
         outputs = model(**{**inputs, "use_cache": True})
     return decisions_on(model, outputs.past_key_values)
 
