@@ -16,6 +16,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForImageTextToText,
     AutoProcessor,
+    AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     ProcessorMixin,
@@ -88,11 +89,13 @@ def load(
             f"{[str(adapter) for adapter in adapters]}."
         )
     takes_pictures = type(AutoConfig.from_pretrained(model_id)) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
-    auto: Any = AutoModelForImageTextToText if takes_pictures else AutoModelForCausalLM
-    model = auto.from_pretrained(model_id, device_map="auto").eval()
+    kinds: tuple[Any, Any] = (AutoModelForCausalLM, AutoTokenizer)
+    if takes_pictures:
+        kinds = (AutoModelForImageTextToText, AutoProcessor)
+    model = kinds[0].from_pretrained(model_id, device_map="auto").eval()
     for name, adapter in zip(names, adapters):
         model.load_adapter(str(adapter), adapter_name=name)
-    return model, AutoProcessor.from_pretrained(model_id)
+    return model, kinds[1].from_pretrained(model_id)
 
 
 def serve(app: gr.Blocks, *, port: int | None = None, wait: bool = True) -> str:
@@ -107,9 +110,15 @@ def serve(app: gr.Blocks, *, port: int | None = None, wait: bool = True) -> str:
     Returns:
         Its address.
     """
-    font = [gr.themes.Font("system-ui"), gr.themes.Font("sans-serif")]
+    # The system's fonts, and grey text that is dark enough to read.
+    theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]).set(
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+    )
     _, url, _ = app.launch(
-        theme=gr.themes.Default(primary_hue="orange", font=font, font_mono=[gr.themes.Font("monospace")]),
+        theme=theme,
         css=CSS,
         server_port=port,
         prevent_thread_lock=not wait,
@@ -186,18 +195,18 @@ def build_app(
             with gr.Column(scale=4, min_width=300, visible=takes_pictures):
                 picture = gr.Image(
                     type="pil",
+                    format="png",  # the default would show the model a picture of other pixels
                     label="Picture (optional)",
                     sources=["upload", "clipboard"],
                     buttons=[],
                     height=250,
                     elem_id="picture",
                 )
-                picture.preprocess = _readable(picture.preprocess)  # type: ignore[method-assign]
+                picture.preprocess = _readable(picture.preprocess)  # type: ignore[method-assign, assignment]
                 if samples:
                     gallery = gr.Gallery(
                         samples,
                         label="Or pick one",
-                        columns=min(len(samples), 6),
                         height="auto",
                         object_fit="cover",
                         allow_preview=False,
@@ -229,7 +238,7 @@ def build_app(
                 )
                 button = gr.Button("Ask", variant="primary", elem_id="ask")
         page = gr.HTML(
-            '<p class="muted">The answers appear here, side by side: without any adapter, with each, and with all.</p>',
+            '<p class="muted">The answers appear here side by side: without any adapter, with each, and with all.</p>',
             elem_id="answers",
             container=False,
         )
@@ -269,7 +278,8 @@ def _answer(
             **inputs, do_sample=False, num_beams=1, max_new_tokens=max_new_tokens, return_dict_in_generate=True
         )
     tokenizer = getattr(processor, "tokenizer", processor)
-    text = tokenizer.decode(output.sequences[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()
+    new = output.sequences[:, inputs["input_ids"].shape[1] :]
+    text = tokenizer.batch_decode(new, skip_special_tokens=True)[0].strip()
     gates = decisions_on(model, output.past_key_values)[0] if adapters else {}
     return Answer(adapters, text, gates)
 

@@ -34,8 +34,6 @@ def verdict(gates: Sequence[GateDecision], answer: Answer, base: Answer, *, stre
         return "Gate open, strength 0: unchanged"
     if answer.text == base.text:
         return "Gate open, yet the same answer"
-    if len(answer.adapters) > 1:
-        return "Gate open"
     return "Gate open: refused" if is_refusal(answer.text or "") else "Gate open: answer changed"
 
 
@@ -76,12 +74,11 @@ def _card(answer: Answer, base: Answer, strength: float) -> str:
         if not answer.adapters:
             body += '<p class="muted">What the model knows. It stays in the weights.</p>'
         for name, gates in answer.gates.items():
-            words = verdict(gates, answer, base, strength=strength)
             state = "open" if any(gate.is_open for gate in gates) else "closed"
-            named = f"{escape(name)}: " if kind == "all" else ""
-            body += f'<p class="verdict {state}"><span aria-hidden="true"></span>{named}{words}</p>'
-            if kind == "one":
-                body += _gates(gates)
+            one = kind == "one"
+            words = verdict(gates, answer, base, strength=strength) if one else f"{escape(name)}: {state}"
+            body += f'<p class="verdict {state}"><span aria-hidden="true"></span>{words}</p>'
+            body += _gates(gates) if one else ""
     return f'<article class="card {kind}"><h3>{escape(title)}</h3>{body}</article>'
 
 
@@ -111,6 +108,7 @@ def _gate(gate: GateDecision) -> str:
     def at(value: float) -> str:
         return f"{50 + 50 * (value - middle) / half:.2f}%"
 
+    score = at(gate.score)
     marks = f'<i class="mark" style="left:{at(low)}"></i>'
     labels = f'<span class="low" style="right:calc(100% - {at(low)})">low {low:.3g}</span>'
     if high > low:
@@ -118,10 +116,11 @@ def _gate(gate: GateDecision) -> str:
         labels += f'<span class="high" style="left:{at(high)}">high {high:.3g}</span>'
     return (
         f'<div class="gate" role="img" aria-label="Score {gate.score:.3g}; {threshold}; gate {gate.gate:.2f}">'
-        f'<div class="score"><span style="left:{at(gate.score)}">score {gate.score:.3g}</span></div>'
+        f'<div class="score"><span style="left:{score};transform:translateX(-{score})">score {gate.score:.3g}</span>'
+        "</div>"
         f'<div class="track"><i class="ramp" style="left:{at(low)};right:calc(100% - {at(high)})"></i>'
         f'<i class="full" style="left:{at(high)}"></i>{marks}'
-        f'<i class="pin" style="left:{at(gate.score)}"></i></div>'
+        f'<i class="pin" style="left:{score}"></i></div>'
         f'<div class="bounds">{labels}</div></div>'
         f'<p class="muted">Gate {gate.gate:.2f} · read at layer {gate.layer} from {_READ[gate.readout]}</p>'
     )
@@ -140,10 +139,25 @@ CSS = """
 footer { display: none !important; }
 #head h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .35rem; }
 #head p { margin: 0; max-width: 62rem; }
+/* Gradio's own grid of pictures is wider than a phone, and its captions hide the pictures. */
+#gallery .grid-container {
+  grid-template-columns: repeat(auto-fill, minmax(4.2rem, 1fr)) !important; grid-auto-rows: auto; gap: .5rem;
+  padding-top: 1.6rem;
+}
+#gallery .grid-wrap { overflow: visible; height: auto; min-height: 0; max-height: none; }
+#gallery .thumbnail-item { aspect-ratio: auto; height: auto; display: block; background: none; }
+#gallery .thumbnail-item img { aspect-ratio: 1; height: auto; }
+#gallery .caption-label {
+  position: static; max-width: 100%; border: 0; background: none; padding: .15rem .2rem; text-align: center;
+  font-size: .7rem; line-height: 1.2; white-space: normal;
+}
 #answers { min-height: 13rem; }
+#answers .html-container, #answers .prose { padding: 0; }
 #answers .muted, #head .muted { color: var(--body-text-color-subdued); }
 #answers .asked { font-size: 1.05rem; margin: .2rem 0 .7rem; overflow-wrap: anywhere; }
-#answers .cards { display: grid; gap: .9rem; grid-template-columns: repeat(auto-fit, minmax(min(15.5rem, 100%), 1fr)); }
+#answers .cards {
+  display: grid; gap: .9rem; grid-template-columns: repeat(auto-fit, minmax(min(15.5rem, 100%), 1fr));
+}
 #answers .card {
   background: var(--block-background-fill); border: 1px solid var(--border-color-primary); border-radius: 12px;
   padding: .9rem 1rem; min-width: 0;
@@ -161,7 +175,7 @@ footer { display: none !important; }
 #answers .verdict.open span { background: #c2410c; border-color: #c2410c; }
 #answers .gate { margin: .7rem 0 .1rem; font-size: .78rem; font-variant-numeric: tabular-nums; }
 #answers .score, #answers .bounds { position: relative; height: 1.25rem; }
-#answers .score span { position: absolute; transform: translateX(-50%); white-space: nowrap; font-weight: 600; }
+#answers .score span { position: absolute; white-space: nowrap; font-weight: 600; }
 #answers .track {
   position: relative; height: .7rem; border-radius: .35rem; background: var(--border-color-primary); overflow: visible;
 }
