@@ -54,7 +54,7 @@ def take_screenshot(url: str, file: Path) -> None:
         page.goto(url)
         page.locator("#gallery button").first.click()
         page.locator("#picture img").wait_for()
-        page.get_by_label("Question").fill(QUESTIONS[0])
+        page.get_by_role("button", name=QUESTIONS[0]).click()
         page.get_by_role("button", name="Ask", exact=True).click()
         page.locator("#answers .card.all .verdict").first.wait_for()
         page.screenshot(path=file, full_page=True)

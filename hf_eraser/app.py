@@ -22,7 +22,7 @@ from transformers import (
     ProcessorMixin,
 )
 
-from .app_page import CSS, Answer, page_of
+from .app_page import CSS, Answer, page_of, problem
 from .data import check_processor, encode, open_image, read_examples
 from .explain import decisions_on
 from .steered_model import attached_adapters, steered_by
@@ -35,6 +35,13 @@ except ImportError as error:
 
 
 logger = logging.getLogger(__name__)
+
+
+class Unreadable:
+    """Takes the place of an uploaded file that is no picture."""
+
+
+Upload = Image.Image | Unreadable | None
 
 # The slider's upper end, as a multiple of an adapter's own strength.
 _MOST_STRENGTH = 2.0
@@ -163,12 +170,17 @@ def build_app(
     takes_pictures = getattr(processor, "image_processor", None) is not None
     samples = [(open_image(picture), caption) for picture, caption in pictures]
 
-    def ask(picture: Image.Image | None, question: str, on: list[str], strength: float) -> Iterator[str]:
+    def ask(picture: Upload, question: str, on: list[str], strength: float) -> Iterator[str]:
         """Ask the model, and show each answer as soon as it is there."""
         if not question.strip():
-            raise _told("Type a question first.", "Nothing was asked")
+            yield problem("Type a question first.")
+            return
+        if isinstance(picture, Unreadable):
+            yield problem("This picture cannot be read. Try a PNG or JPEG file.")
+            return
         if picture is not None and not takes_pictures:
-            raise _told("This model reads text only: remove the picture and ask again.", "No pictures")
+            yield problem("This model reads text only. Remove the picture and ask again.")
+            return
         on = [name for name in names if name in on]
         off = [name for name in names if name not in on]
         to_ask = [(), *((name,) for name in on), *([tuple(on)] if len(on) > 1 else [])]
@@ -177,12 +189,13 @@ def build_app(
         for i, adapters in enumerate(to_ask):
             try:
                 answers[i] = _answer(model, processor, picture, question, adapters, strength, max_new_tokens)
-            except Exception as error:
+            except Exception:
                 logger.exception("The model failed on a question.")
-                raise _told("The model could not answer this. The log of the app says why.", "It failed") from error
+                yield problem("The model failed on this question. The log of the app says why.")
+                return
             yield page_of(question, answers, off, strength=strength)
 
-    def ask_again(picture: Image.Image | None, question: str, on: list[str], strength: float) -> Iterator[Any]:
+    def ask_again(picture: Upload, question: str, on: list[str], strength: float) -> Iterator[Any]:
         """Like `ask` where something was asked, otherwise nothing."""
         if question.strip():
             yield from ask(picture, question, on, strength)
@@ -200,9 +213,10 @@ def build_app(
                     sources=["upload", "clipboard"],
                     buttons=[],
                     height=250,
+                    placeholder="Drop a picture here, or click to choose one",
                     elem_id="picture",
                 )
-                picture.preprocess = _readable(picture.preprocess)  # type: ignore[method-assign, assignment]
+                picture.preprocess = _checked(picture.preprocess)  # type: ignore[method-assign, assignment]
                 if samples:
                     gallery = gr.Gallery(
                         samples,
@@ -284,18 +298,12 @@ def _answer(
     return Answer(adapters, text, gates)
 
 
-def _readable(preprocess: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """What is not a picture is found out before `ask` is called; around it, the page says so."""
-
+def _checked(preprocess: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    # Gradio opens the picture before `ask` is called, and would show no more than "Error".
     def checked(payload: Any) -> Any:
         try:
             return preprocess(payload)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise _told("This picture cannot be read. Try a PNG or JPEG file.", "Not a picture") from error
+        except (OSError, SyntaxError, ValueError, gr.Error, Image.DecompressionBombError):
+            return Unreadable()
 
     return checked
-
-
-def _told(message: str, title: str) -> gr.Error:
-    """An error that stays in the page until it is closed."""
-    return gr.Error(message, duration=None, title=title, print_exception=False)

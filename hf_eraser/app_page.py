@@ -59,6 +59,11 @@ def page_of(question: str, answers: Sequence[Answer], off: Sequence[str], *, str
     )
 
 
+def problem(message: str) -> str:
+    """What is shown in place of answers where there can be none."""
+    return f'<p class="problem" role="alert">{escape(message)}</p>'
+
+
 def _card(answer: Answer, base: Answer, strength: float) -> str:
     if not answer.adapters:
         title, kind = "Without any adapter", "base"
@@ -155,6 +160,9 @@ footer { display: none !important; }
 #answers .html-container, #answers .prose { padding: 0; }
 #answers .muted, #head .muted { color: var(--body-text-color-subdued); }
 #answers .asked { font-size: 1.05rem; margin: .2rem 0 .7rem; overflow-wrap: anywhere; }
+#answers p.problem {
+  border-left: 4px solid #c2410c; background: var(--block-background-fill); padding: .7rem 1rem; font-size: 1rem;
+}
 #answers .cards {
   display: grid; gap: .9rem; grid-template-columns: repeat(auto-fit, minmax(min(15.5rem, 100%), 1fr));
 }
