@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -86,9 +87,7 @@ def launch(
 def load(
     model_id: str | Path, adapters: Sequence[str | Path]
 ) -> tuple[PreTrainedModel, ProcessorMixin | PreTrainedTokenizerBase]:
-    """
-    A base model with adapters, and its processor; arguments and errors as for `launch`.
-    """
+    """A base model with adapters, and its processor; arguments and errors as for `launch`."""
     names = [Path(adapter).name.replace(".", "_") for adapter in adapters]  # a module's name has no dots
     if not names or len(set(names)) != len(names):
         raise ValueError(
@@ -168,6 +167,9 @@ def build_app(
     if not names:
         raise ValueError("`model` has no steering adapter: load one first (`model.load_adapter(...)`).")
     takes_pictures = getattr(processor, "image_processor", None) is not None
+    # Adapters are switched on the one model. The queue lets one request in at a time, but one whose page was closed
+    # may still be computing.
+    lock = threading.Lock()
     samples = [(open_image(picture), caption) for picture, caption in pictures]
 
     def ask(picture: Upload, question: str, on: list[str], strength: float) -> Iterator[str]:
@@ -188,7 +190,8 @@ def build_app(
         yield page_of(question, answers, off, strength=strength)
         for i, adapters in enumerate(to_ask):
             try:
-                answers[i] = _answer(model, processor, picture, question, adapters, strength, max_new_tokens)
+                with lock:
+                    answers[i] = _answer(model, processor, picture, question, adapters, strength, max_new_tokens)
             except Exception:
                 logger.exception("The model failed on a question.")
                 yield problem("The model failed on this question. The log of the app says why.")
@@ -256,22 +259,16 @@ def build_app(
             elem_id="answers",
             container=False,
         )
-        # The adapters are switched on the one model: one question at a time, whoever asks.
         one_at_a_time: dict[str, Any] = {
             "inputs": [picture, question, switches, strength],
             "outputs": page,
             "show_progress": "hidden",
+            "trigger_mode": "always_last",  # by default, what is clicked while answers come in is dropped
             "concurrency_id": "model",
             "concurrency_limit": 1,
         }
         gr.on([button.click, question.submit], ask, api_name="ask", **one_at_a_time)
-        gr.on(
-            [switches.input, strength.input],
-            ask_again,
-            trigger_mode="always_last",
-            api_visibility="private",
-            **one_at_a_time,
-        )
+        gr.on([switches.input, strength.change], ask_again, api_visibility="private", **one_at_a_time)
     return app
 
 

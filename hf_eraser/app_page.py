@@ -49,7 +49,7 @@ def page_of(question: str, answers: Sequence[Answer], off: Sequence[str], *, str
     """
     cards = [_card(answer, answers[0], strength) for answer in answers]
     cards += [
-        f'<article class="card off"><h3>{escape(name)}</h3><p class="muted">Switched off, so it was not asked.</p>'
+        f'<article class="card off"><h2>{escape(name)}</h2><p class="muted">Switched off, so it was not asked.</p>'
         "</article>"
         for name in off
     ]
@@ -84,7 +84,7 @@ def _card(answer: Answer, base: Answer, strength: float) -> str:
             words = verdict(gates, answer, base, strength=strength) if one else f"{escape(name)}: {state}"
             body += f'<p class="verdict {state}"><span aria-hidden="true"></span>{words}</p>'
             body += _gates(gates) if one else ""
-    return f'<article class="card {kind}"><h3>{escape(title)}</h3>{body}</article>'
+    return f'<article class="card {kind}"><h2>{escape(title)}</h2>{body}</article>'
 
 
 def _gates(gates: Sequence[GateDecision]) -> str:
@@ -115,9 +115,10 @@ def _gate(gate: GateDecision) -> str:
 
     score = at(gate.score)
     marks = f'<i class="mark" style="left:{at(low)}"></i>'
-    labels = f'<span class="low" style="right:calc(100% - {at(low)})">low {low:.3g}</span>'
+    labels = f'<span class="high" style="left:{at(high)}">{threshold}</span>'
     if high > low:
         marks += f'<i class="mark" style="left:{at(high)}"></i>'
+        labels = f'<span class="low" style="right:calc(100% - {at(low)})">low {low:.3g}</span>'
         labels += f'<span class="high" style="left:{at(high)}">high {high:.3g}</span>'
     return (
         f'<div class="gate" role="img" aria-label="Score {gate.score:.3g}; {threshold}; gate {gate.gate:.2f}">'
@@ -172,7 +173,7 @@ footer { display: none !important; }
 }
 #answers .card.base { border-style: dashed; }
 #answers .card.off { opacity: .65; }
-#answers h3 { margin: 0 0 .5rem; font-size: .95rem; font-weight: 600; overflow-wrap: anywhere; }
+#answers h2 { margin: 0 0 .5rem; font-size: .95rem; font-weight: 600; overflow-wrap: anywhere; }
 #answers p { margin: .3rem 0 0; font-size: .85rem; }
 #answers p.answer {
   font-size: 1.15rem; line-height: 1.35; min-height: 3.1rem; margin: 0 0 .4rem; overflow-wrap: anywhere;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import runpy
@@ -14,6 +15,7 @@ import pytest
 import torch
 from gradio_client import Client, handle_file
 from huggingface_hub import SpaceCard
+from peft import get_peft_model
 from playwright.sync_api import expect
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -23,6 +25,7 @@ from examples.small.forgetting import FORGOTTEN, fit_forgetting
 from examples.small.load import load_small_model
 from examples.small.people import PEOPLE, draw_face
 from examples.small.questions import REFUSAL
+from hf_eraser import SteeringAdapterConfig
 from hf_eraser.app import build_app, load, serve
 from hf_eraser.app_page import Answer, page_of
 from hf_eraser.data import encode, read_examples
@@ -172,13 +175,18 @@ def test_adapter_that_is_switched_off_is_not_asked(page):
 
 
 def test_strength_of_zero_gives_the_base_model_s_answer_and_is_only_lent(page, forgetting):
-    model, _, _ = forgetting
+    model, _, url = forgetting
     pick(page, FORGOTTEN_PERSON)
     ask(page, NAME)
     wait_for_answers(page, **{ALL: [REFUSAL]})
     page.get_by_role("slider").press("Home")
     unchanged = [FORGOTTEN_PERSON.name, "Gate open, strength 0: unchanged"]
     wait_for_answers(page, **{"forget-two": unchanged, ALL: [FORGOTTEN_PERSON.name]})
+    page.get_by_role("button", name="Reset to default value").click()
+    wait_for_answers(page, **{"forget-two": [REFUSAL, "Gate open: refused"], ALL: [REFUSAL]})
+    page.goto("about:blank")
+    # Requests are served one after another: when this one is, none of the page's uses the model any more.
+    Client(url, verbose=False, analytics_enabled=False).predict(None, "Who?", [], 1, api_name="/ask")
     assert model.peft_config["forget-two"].strength == QUICK["strength"]
     assert model.active_adapters() == ["forget-two"]
 
@@ -214,6 +222,22 @@ def test_empty_question_and_broken_picture_are_told_of_in_the_page(page, tmp_pat
     ask(page, "What is the capital of France?")
     wait_for_answers(page, **{BASE: ["Paris"]})
     assert alert.count() == 0
+
+
+def test_adapters_of_a_peft_model_are_shown_and_stay_as_they_are(llava):
+    model, processor = llava
+    peft_model = get_peft_model(model, SteeringAdapterConfig(layers_to_transform=[2], gate_layer=1), "never")
+    attach(peft_model, "always", gate="always")
+    peft_model.set_adapter("never")
+    app = build_app(peft_model, processor, max_new_tokens=2)
+    try:
+        client = Client(serve(app, wait=False), verbose=False, analytics_enabled=False)
+        shown = client.predict(None, "Who?", ["always", "never"], 1, api_name="/ask")
+    finally:
+        app.close()
+    assert "always: open" in shown
+    assert "never: closed" in shown
+    assert peft_model.active_adapters == ["never"]
 
 
 def test_failure_of_the_model_is_told_without_a_traceback(llava):
@@ -320,6 +344,13 @@ def test_what_cannot_be_shown_is_refused_before_anything_is_loaded(llava, tmp_pa
         load(tmp_path / "no model", [])
     with pytest.raises(ValueError, match="no two folders or repositories of one name"):
         load(tmp_path / "no model", ["one/forget", "two/forget"])
+
+
+def test_app_without_gradio_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    monkeypatch.delitem(sys.modules, "hf_eraser.app")
+    with pytest.raises(ImportError, match=r"pip install 'hf_eraser\[app\]'"):
+        importlib.import_module("hf_eraser.app")
 
 
 def test_what_model_and_user_say_is_shown_as_text():
