@@ -1,10 +1,14 @@
 """
-What steering costs on a decoder of SmolLM2-135M's size, as ratios in one run, beside a LoRA on the same layers.
+What steering costs on a decoder of SmolLM2-135M's size, as ratios in one run, beside a LoRA on the same layers, and
+what fitting gates costs beside the forward passes that it cannot do without.
 
     python -m examples.benchmark
+    python -m examples.benchmark --people 0
 
 The weights are random: they make no difference to the time. Each round times every variant once, in turn, so that a
-busy machine slows all of them alike; a ratio is the median over the rounds.
+busy machine slows all of them alike; a ratio is the median over the rounds. Fitting is a LLaVA's with that decoder,
+with 8 candidate layers and all readouts, against plain forward passes over the very same batches; the more examples,
+the less the rest of it weighs. About 8 minutes on two cores, 2 without fitting.
 """
 
 from __future__ import annotations
@@ -13,15 +17,35 @@ import argparse
 import copy
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from huggingface_hub.utils import tqdm
 from peft import LoraConfig, get_peft_model
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import (
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+)
 
 from hf_eraser import SteeringAdapterConfig
+from hf_eraser.config import READOUTS
+from hf_eraser.data import Example, read_examples
+from hf_eraser.fitting import Augmentation
+from hf_eraser.fitting.candidates import RIDGES
+from hf_eraser.fitting.capture import Captured
+from hf_eraser.fitting.gates import choose_gates, gate_tensors, judge_gates
+from hf_eraser.fitting.source import Source, View
+from hf_eraser.fitting.split import split_examples
+
+from .small.models import build_llava
+from .small.people import PEOPLE
+from .small.questions import questions
 
 
 # SmolLM2-135M: https://huggingface.co/HuggingFaceTB/SmolLM2-135M/blob/main/config.json
@@ -36,14 +60,25 @@ _SMOLLM2 = LlamaConfig(
 _LAYERS = list(range(12, 18))
 _STACKED = 20
 
+# The fit: layers that the gate is tried on, pixels a side of a patch, and patches a side, each an image token.
+_GATE_LAYERS = (2, 5, 7, 10, 12, 15, 17, 20)
+_PATCH, _SIDE = 12, 12
+
 
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9, help="how often each variant is timed")
     parser.add_argument("--tokens", type=int, default=256, help="length of the prompts")
+    parser.add_argument("--people", type=int, default=8, help="how many people the fit is about; 0 for no fit")
     arguments = parser.parse_args()
     torch.manual_seed(0)
+    _time_steering(arguments.rounds, arguments.tokens)
+    if arguments.people:
+        _time_fitting(arguments.people)
+
+
+def _time_steering(rounds: int, tokens: int) -> None:
     base = LlamaForCausalLM(_SMOLLM2).eval()
     models = {
         "base": base,
@@ -54,7 +89,7 @@ def main() -> None:
             LoraConfig(r=8, target_modules=["q_proj", "v_proj"], layers_to_transform=_LAYERS, task_type="CAUSAL_LM"),
         ).eval(),
     }
-    prompts = torch.randint(0, _SMOLLM2.vocab_size, (4, arguments.tokens))
+    prompts = torch.randint(0, _SMOLLM2.vocab_size, (4, tokens))
 
     def prefill(model: torch.nn.Module) -> Callable[[], object]:
         return lambda: model(input_ids=prompts, use_cache=True)
@@ -70,11 +105,12 @@ def main() -> None:
 
         return step
 
-    print(f"| {arguments.rounds} rounds | prefill | decode |\n| --- | ---: | ---: |")
     with torch.no_grad():
-        columns = [_ratios({n: task(m) for n, m in models.items()}, arguments.rounds) for task in (prefill, decode)]
-    for name in models:
-        print(f"| {name} | " + " | ".join(f"{column[name]:.3f}" for column in columns) + " |")
+        columns = [_seconds({n: task(m) for n, m in models.items()}, rounds) for task in (prefill, decode)]
+    print(f"| {rounds} rounds | of | prefill | decode |\n| --- | --- | ---: | ---: |")
+    compared = [(name, "base") for name in models] + [(f"{_STACKED} steering, merged", "steering")]
+    for name, of in compared:
+        print(f"| {name} | {of} | " + " | ".join(f"{_ratio(column, name, of):.3f}" for column in columns) + " |")
 
 
 def _steered(base: LlamaForCausalLM, adapters: int) -> LlamaForCausalLM:
@@ -97,21 +133,122 @@ def _steered(base: LlamaForCausalLM, adapters: int) -> LlamaForCausalLM:
     return model
 
 
-def _ratios(tasks: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median over the rounds of each task's time as a multiple of the first one's."""
+def _seconds(tasks: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """The time of each task in each round."""
     for task in tasks.values():
         task()
     names = list(tasks)
-    found: dict[str, list[float]] = {name: [] for name in names}
+    seconds: dict[str, list[float]] = {name: [] for name in names}
     for i in tqdm(range(rounds), desc="Timing", unit="round"):
-        seconds = {}
         for name in names[i % len(names) :] + names[: i % len(names)]:
             start = time.perf_counter()
             tasks[name]()
-            seconds[name] = time.perf_counter() - start
-        for name in names:
-            found[name].append(seconds[name] / seconds[names[0]])
-    return {name: statistics.median(values) for name, values in found.items()}
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def _ratio(seconds: dict[str, list[float]], name: str, of: str) -> float:
+    """The median over the rounds of a task's time as a multiple of another one's."""
+    return statistics.median(a / b for a, b in zip(seconds[name], seconds[of]))
+
+
+@dataclass(frozen=True)
+class _Timed(Source):
+    """
+    A source that runs a copy of the model over each batch too, without hooks, and notes how long that took.
+
+    Attributes:
+        plain: The copy.
+        inputs: The inputs of the model's last forward pass.
+        seconds: The time of each forward pass of the copy.
+    """
+
+    plain: Any
+    inputs: dict[str, Any]
+    seconds: list[float]
+
+    def read(
+        self, examples: Sequence[Example], layers: Sequence[int], *, views: Sequence[View], description: str
+    ) -> Iterator[Captured]:
+        """Capture views of examples, and time the copy on each batch."""
+        for batch in super().read(examples, layers, views=views, description=description):
+            yield batch
+            start = time.perf_counter()
+            with torch.no_grad():
+                self.plain(**self.inputs)
+            self.seconds.append(time.perf_counter() - start)
+
+
+def _time_fitting(people: int) -> None:
+    """Time everything that makes the gates: examples, readouts, moments, solving, judging and choosing."""
+    processor: Any = build_llava()[1]
+    size = _PATCH * _SIDE
+    processor.image_processor.size = {"height": size, "width": size}
+    model = LlavaForConditionalGeneration(
+        LlavaConfig(
+            vision_config=CLIPVisionConfig(
+                hidden_size=128,
+                intermediate_size=512,
+                num_hidden_layers=3,
+                num_attention_heads=4,
+                image_size=size,
+                patch_size=_PATCH,
+            ),
+            text_config=_SMOLLM2,
+            image_token_index=processor.image_token_id,
+            image_seq_length=_SIDE**2,
+            vision_feature_layer=-1,
+        )
+    ).eval()
+    names = [person.name for person in PEOPLE[:people]]
+    forget, retain = (
+        read_examples([question.example() for question in questions("fit", kinds=kinds, groups=groups)], argument)
+        for argument, groups, kinds in (
+            ("forget", names[:1], ["person_image", "person_text"]),
+            ("retain", names[1:], ["person_image", "person_text"]),
+        )
+    )
+    source = _Timed(
+        model=model,
+        processor=processor,
+        adapted=model,
+        forget=forget,
+        retain=retain,
+        split=split_examples(forget, retain, rng=np.random.default_rng(0)),
+        augmentation=Augmentation(),
+        attacks=(),
+        seed=0,
+        batch_size=8,
+        plain=copy.deepcopy(model),
+        inputs={},
+        seconds=[],
+    )
+
+    def remember(_: torch.nn.Module, __: tuple[Any, ...], inputs: dict[str, Any]) -> None:
+        source.inputs.clear()  # the last batch's pictures, if this one has none
+        source.inputs.update(inputs)
+
+    model.register_forward_pre_hook(remember, with_kwargs=True)
+    start = time.perf_counter()
+    fitted = judge_gates(
+        source,
+        layers=_GATE_LAYERS,
+        readouts=READOUTS,
+        parameter="ridge",
+        values=RIDGES,
+        hidden_size=_SMOLLM2.hidden_size,
+        alpha=0.05,
+        centred=True,
+    )
+    chosen = choose_gates(fitted.judged, each=False)
+    gate_tensors(chosen, fitted, gate="calibrated", hidden_size=_SMOLLM2.hidden_size)
+    forward = sum(source.seconds)
+    total = time.perf_counter() - start - forward
+    print(
+        f"\nFitting, {len(_GATE_LAYERS)} layers, {len(forget) + len(retain)} examples: {total:.1f} s, "
+        f"{total / forward:.3f} of the {forward:.1f} s of {len(source.seconds)} plain forward passes over the same "
+        "batches."
+    )
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def main() -> None:
     arguments = parser.parse_args()
     names = FORGOTTEN if arguments.forget is None else tuple(PEOPLE[i].name for i in arguments.forget)
     for name in arguments.models:
-        for title, options in (("defaults", {}), ("the paper's recipe", PAPER)):
+        for title, options in (("defaults", {}), ("the paper's recipe", {"by_person": False, **PAPER})):
             model, processor = load_small_model(name)
             report = fit_forgetting(model, processor, names, **options)
             print(f"\n{report}\n\n### {name}, {title}\n\n{table(measure(model, processor, names))}\n", flush=True)

@@ -69,9 +69,9 @@ def combine(
 
 def _absent(config: SteeringAdapterConfig, kind: str) -> Tensor:
     """What an adapter has on a layer that it does not steer: a direction of nothing, a gate that never opens."""
-    assert config.hidden_size is not None
     if kind == "steering_direction":
+        assert config.hidden_size is not None
         return torch.zeros(config.rank, config.hidden_size)
     if kind == "steering_gate_weight":
-        return torch.zeros(2, config.rank, config.hidden_size)
+        return torch.zeros(2, config.rank, config.gate_width)
     return torch.full((2, config.rank, 2), torch.inf)

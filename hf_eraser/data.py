@@ -15,7 +15,7 @@ from PIL import Image
 from transformers import PreTrainedTokenizerBase, ProcessorMixin
 
 
-_KEYS = {"image", "prompt", "messages", "group", "wording", "answer"}
+_KEYS = {"image", "prompt", "messages", "group", "wording", "answer", "concept"}
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Example:
         answer: The answer that is to be forgotten, if given.
         key: A digest of pictures and text, equal for equal examples.
         grouped: Whether the group was given, and not made up from the picture.
+        concept: What is forgotten with it, with a direction and a gate of its own; None where there is but one.
     """
 
     messages: tuple[Mapping[str, Any], ...]
@@ -39,6 +40,7 @@ class Example:
     answer: str | None
     key: str
     grouped: bool
+    concept: Hashable = None
 
     @property
     def images(self) -> list[Any]:
@@ -98,7 +100,7 @@ def read_examples(examples: Iterable[Mapping[str, Any]], argument: str) -> list[
 
     Args:
         examples: Each `{"image": PIL image | path | None, "prompt": str}` or `{"messages": [...]}`, and optionally
-            `"group"` and `"wording"` (hashable), and `"answer"` (str).
+            `"group"`, `"wording"` and `"concept"` (hashable), and `"answer"` (str).
         argument: The name of the argument they came in, for messages.
 
     Raises:
@@ -153,7 +155,8 @@ def _read_example(example: Mapping[str, Any], where: str) -> Example:
                 pictures.update(_picture_bytes(part.get("image"), where))
     wording = example.get("wording")
     group = example.get("group")
-    for name, value in (("group", group), ("wording", wording)):
+    concept = example.get("concept")
+    for name, value in (("group", group), ("wording", wording), ("concept", concept)):
         if not isinstance(value, Hashable):
             raise TypeError(f"`{where}[{name!r}]` must be hashable, got {type(value).__name__}.")
     made_up = pictures.hexdigest() if n_images else text.hexdigest()
@@ -164,6 +167,7 @@ def _read_example(example: Mapping[str, Any], where: str) -> Example:
         answer=answer,
         key=text.hexdigest() + pictures.hexdigest(),
         grouped=group is not None,
+        concept=concept,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .config import GateMode, Readout
 
@@ -77,15 +77,21 @@ class ReadoutSums:
 
     def read(self, readout: Readout, text_readout: Readout | None = None) -> Tensor:
         """
-        The readout's vector of each prompt, (batch, d), float32; zeros for an empty prompt.
+        The readout's vector of each prompt, (batch, d), float32; zeros for an empty prompt. (batch, 2 d) where one of
+        the readouts is `"joined"`; one that is not has zeros behind it.
 
         Args:
             readout: What is read.
             text_readout: What is read of a prompt without an image; the default is `readout`.
         """
         if text_readout not in (None, readout):
-            return torch.where(self.n_image > 0, self.read(readout), self.read(text_readout))
+            with_image, without = self.read(readout), self.read(text_readout)
+            width = max(with_image.shape[1], without.shape[1])
+            with_image, without = (nn.functional.pad(r, (0, width - r.shape[1])) for r in (with_image, without))
+            return torch.where(self.n_image > 0, with_image, without)
         mean_prompt = self.prompt / self.n_prompt.clamp(min=1)
+        if readout == "joined":
+            return torch.cat([self.last, mean_prompt], dim=-1)
         if readout == "last":
             return self.last
         if readout == "prompt":

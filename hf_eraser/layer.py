@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -19,6 +20,9 @@ from .retype import restore_type, retype
 
 # The kinds of tensors of an adapter, each held by a `SteeringTensors` of that name on a decoder layer.
 TENSOR_KINDS = ("steering_direction", "steering_gate_weight", "steering_gate_bounds")
+
+# In bytes. All layers of a decoder of 80 layers and width 8192, each with a gate of its own, make 8 MiB a direction.
+SIZE_LIMIT = 1 << 30
 
 
 class SteeringTensors(nn.ParameterDict, BaseTunerLayer):
@@ -98,7 +102,8 @@ class SteeringLayer:
 
     Attributes:
         steering_direction: The erasure directions, each (k, d), float32.
-        steering_gate_weight: The gate vectors, each (2, k, d), float32; first axis: with image, text only.
+        steering_gate_weight: The gate vectors, each (2, k, d), (2, k, 2 d) for the readout `"joined"`, float32; first
+            axis: with image, text only.
         steering_gate_bounds: The gates' lower and upper bounds, each (2, k, 2), float32.
         steering_configs: The adapters' configurations.
         steering_index: The number of this layer in the decoder.
@@ -255,7 +260,7 @@ def tensor_shapes(config: SteeringAdapterConfig, index: int) -> dict[str, tuple[
     if index in config.layers_to_transform:
         shapes["steering_direction"] = (config.rank, config.hidden_size)
     if index == config.gate_layer or (config.gate_layer is None and index in config.layers_to_transform):
-        shapes["steering_gate_weight"] = (2, config.rank, config.hidden_size)
+        shapes["steering_gate_weight"] = (2, config.rank, config.gate_width)
         shapes["steering_gate_bounds"] = (2, config.rank, 2)
     return shapes
 
@@ -272,13 +277,25 @@ class AdapterTensor(NamedTuple):
 
 
 def adapter_layout(decoder: Decoder, config: SteeringAdapterConfig) -> list[AdapterTensor]:
-    """All tensors that an adapter of this configuration has on this decoder."""
+    """
+    All tensors that an adapter of this configuration has on this decoder.
+
+    Raises:
+        ValueError: If the configuration does not fit the decoder, or the tensors would take more than 1 GiB.
+    """
     config = config.resolved(hidden_size=decoder.hidden_size, num_hidden_layers=len(decoder.layers))
-    return [
+    layout = [
         AdapterTensor(f"base_model.model.{name}.{kind}", index, kind, shape)
         for index, name in enumerate(decoder.names)
         for kind, shape in tensor_shapes(config, index).items()
     ]
+    size = sum(torch.float32.itemsize * math.prod(tensor.shape) for tensor in layout)
+    if size > SIZE_LIMIT:
+        raise ValueError(
+            f"An adapter of `rank`={config.rank} on this model would take {size} bytes, at most {SIZE_LIMIT} are "
+            "allowed. One or a few directions a layer are usual."
+        )
+    return layout
 
 
 def detach(layer: SteeringLayer, adapter_name: str) -> None:

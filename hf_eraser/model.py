@@ -12,10 +12,11 @@ from peft.tuners.tuners_utils import BaseTuner
 from torch import Tensor, nn
 
 from .call import adapter_of_each_row
+from .checks import check_values
 from .combine import combine
 from .config import SteeringAdapterConfig
 from .decoder import Decoder, find_decoder
-from .layer import TENSOR_KINDS, SteeringTensors, attach, tensor_shapes
+from .layer import TENSOR_KINDS, SteeringTensors, adapter_layout, attach, tensor_shapes
 from .steered_model import make_steered, remove_adapter, restore_model, steering_layers
 
 
@@ -88,6 +89,7 @@ class SteeringModel(BaseTuner):
     def _resolved(self, config: PeftConfig) -> SteeringAdapterConfig:
         if not isinstance(config, SteeringAdapterConfig):
             raise TypeError(f"`peft_config` must be a SteeringAdapterConfig, got {type(config).__name__}.")
+        adapter_layout(self._decoder, config)  # refuses what would take gigabytes
         config = config.resolved(hidden_size=self._decoder.hidden_size, num_hidden_layers=len(self._decoder.layers))
         # There is nothing to train in a steering adapter.
         config.inference_mode = True
@@ -256,6 +258,7 @@ def check_tensors(model: nn.Module, adapter_name: str, tensors: dict[str, Tensor
         ValueError: If one is missing or unknown, has another shape, or holds what cannot be used.
     """
     expected = expected_tensors(model, adapter_name)
+    config: Any = model.peft_config[adapter_name]  # type: ignore[index]
     missing, unknown = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
     if missing or unknown:
         raise ValueError(
@@ -270,30 +273,14 @@ def check_tensors(model: nn.Module, adapter_name: str, tensors: dict[str, Tensor
             )
         if tensor.is_meta:
             continue
-        if ".steering_gate_bounds." in f".{name}":
-            check_bounds(name, tensor)
-        elif not torch.isfinite(tensor).all():
-            raise ValueError(f"Tensor {name!r} holds NaN or infinite values: the adapter is broken, fit it again.")
-
-
-def check_bounds(name: str, bounds: Tensor) -> None:
-    """
-    Raises:
-        ValueError: If a gate's bounds, (..., 2), are neither finite with low < high nor infinite (never steered).
-    """
-    low, high = bounds.unbind(dim=-1)
-    never = torch.isposinf(low)
-    if not (never | (torch.isfinite(low) & torch.isfinite(high) & (low < high))).all():
-        raise ValueError(
-            f"Tensor {name!r} holds gate bounds {bounds.tolist()}: each pair must be finite with low < high, or have "
-            "an infinite low for a modality that is never steered."
-        )
+        check_values(name, name.split(".")[-2], tensor, config.strength)
 
 
 def take_out(model: Any, adapter_name: str) -> None:
     """Undo a failed loading: `model`, plain or a PeftModel, is as it was before the adapter came."""
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    model.peft_config.pop(adapter_name, None)
+    configs = getattr(model, "peft_config", {})
+    configs.pop(adapter_name, None)
     remove_adapter(base, adapter_name)
-    if not model.peft_config and "peft_config" in vars(base):
-        del base.peft_config
+    if not configs:
+        vars(base).pop("peft_config", None)

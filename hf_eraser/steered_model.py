@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
@@ -14,6 +15,7 @@ from .call import BASE, CALL_ARGUMENT, SteeringCall, adapter_of_each_row, genera
 from .decoder import Decoder, image_token_ids
 from .layer import TENSOR_KINDS, SteeringLayer, SteeringTensors, detach
 from .retype import restore_type, retype
+from .saving import saved_whole
 
 
 class SteeredModel:
@@ -76,6 +78,26 @@ class SteeredModel:
         As a statement, until `enable_adapters()`; in `with model.disable_adapter(): ...`, until the block ends.
         """
         return DisabledAdapters(self)  # type: ignore[arg-type]
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
+        """As the model's own: saves the active adapter. At any moment the folder holds the old one or the new one."""
+        pushed = kwargs.pop("push_to_hub", False)
+        names = ("repo_id", "private", "commit_message", "create_pr") if pushed else ()
+        to_hub = {name: kwargs.pop(name) for name in names if name in kwargs}
+        with saved_whole(save_directory) as staging:
+            super().save_pretrained(staging, *args, **kwargs)  # type: ignore[misc]
+        if pushed:
+            to_hub.setdefault("repo_id", os.path.basename(os.path.abspath(save_directory)))
+            self.push_to_hub(**to_hub, token=kwargs.get("token"))
+
+    def push_to_hub(self, repo_id: str, **kwargs: Any) -> Any:
+        """As transformers' `push_to_hub`; a steering adapter gets a card of its own, see `publish.push_adapter`."""
+        from .publish import push_adapter
+
+        active = self.active_adapters()  # type: ignore[attr-defined]
+        if set(active) <= set(attached_adapters(self)):  # type: ignore[arg-type]
+            return push_adapter(self, repo_id, **kwargs)
+        return super().push_to_hub(repo_id, **kwargs)  # type: ignore[misc]
 
     def delete_adapter(self, adapter_names: list[str] | str) -> None:
         """Delete adapters by name, steering or other; with the last steering adapter the model is as it was before."""

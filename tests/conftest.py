@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -12,6 +12,7 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from examples.small.load import load_small_model
 from examples.small.models import BUILDERS
+from tests.helpers.hub import HUB, Hub
 
 
 ModelAndProcessor = tuple[PreTrainedModel, ProcessorMixin]
@@ -53,3 +54,11 @@ def taught(request: pytest.FixtureRequest) -> ModelAndProcessor:
 def fresh() -> Callable[[PreTrainedModel], PreTrainedModel]:
     """Copies a model."""
     return copy.deepcopy
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    """A Hub with nothing in it, which this process reaches with an empty cache, and no token unless one is passed."""
+    HUB.reset()
+    yield HUB
+    HUB.reset()

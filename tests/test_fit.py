@@ -10,7 +10,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from hf_eraser import SteeringAdapterConfig, fit
 from hf_eraser.fitting import PGD, Augmentation
 
-from .helpers.adapters import fingerprint, logits, picture
+from .helpers.adapters import fingerprint, hooks_of, logits, picture
 
 
 def people(n: int, *, start: int = 0) -> list[dict]:
@@ -19,12 +19,6 @@ def people(n: int, *, start: int = 0) -> list[dict]:
         for i in range(start, start + n)
         for word in ("name", "job", "pet", "hobby")
     ]
-
-
-def hooks_of(model: torch.nn.Module) -> list[object]:
-    """The forward hooks that are hf_eraser's; transformers' recorders install their own once and leave them."""
-    hooks = [hook for module in model.modules() for hook in module._forward_hooks.values()]
-    return [hook for hook in hooks if hook.__module__.startswith("hf_eraser")]
 
 
 FAST = {"layers": [3, 4], "gate_layer": 2, "readout": "image", "strength": 0.5, "augment": False}
@@ -53,7 +47,7 @@ def test_fit_chooses_what_is_left_out_and_shows_changed_pictures(llava):
     assert 0 < len(report.layers)
     assert report.gate_layer is not None
     assert min(report.layers) >= report.gate_layer
-    assert {gate.readout for gate in report.gates} == {"last", "prompt", "image", "text"}
+    assert {gate.readout for gate in report.gates} == {"last", "prompt", "image", "text", "joined"}
     assert len({gate.parameter for gate in report.gates}) > 1
     assert report.trials
 
@@ -122,31 +116,6 @@ def test_fit_reads_recall_examples_with_their_pictures_perturbed(untaught):
         assert torch.equal(clean, directions[1][name]) is ("steering_direction" not in name)
 
 
-def test_contrast_and_direction_choose_what_the_directions_are_made_of(llava):
-    model, processor = llava
-    forget = [{**example, "wording": i} for i, example in enumerate(people(4))]
-    refusal = [{**example, "prompt": example["prompt"] + " No."} for example in forget]
-    text = [{"prompt": "What is the opposite of hot?"}, {"prompt": "What is the opposite of big?"}]
-    directions = {}
-    for name, options in {
-        "both": {},
-        "image": {"contrast": "image"},
-        "text": {"contrast": "text"},
-        "pca": {"contrast": "image", "direction": "paired_pca"},
-    }.items():
-        sets = {"recall": [*forget, text[0]], "refusal": [*refusal, text[1]]}
-        fit(model, processor, forget, people(6, start=4), **sets, **options, **FAST)
-        found = model.get_adapter_state_dict()
-        directions[name] = next(found[key] for key in sorted(found) if "steering_direction" in key)[0].double()
-        model.delete_adapter("default")
-    # One pair is without a picture.
-    share = len(forget) / (len(forget) + 1)
-    expected = share * directions["image"] + (1 - share) * directions["text"]
-    torch.testing.assert_close(directions["both"], expected, rtol=0, atol=1e-4)
-    cosine = torch.cosine_similarity(directions["pca"], directions["image"], dim=0)
-    assert 0.5 < float(cosine) < 1
-
-
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
@@ -172,6 +141,25 @@ def test_contrast_and_direction_choose_what_the_directions_are_made_of(llava):
         ({"direction": "pca"}, ValueError, "`direction`"),
         ({"contrast": "pictures"}, ValueError, "`contrast`"),
         ({"contrast": "text"}, ValueError, "`recall` examples without an image"),
+        ({"forget": [*people(1), {"prompt": "Who?", "concept": "a"}]}, ValueError, r"`forget\[0\]` has no 'concept'"),
+        (
+            {"recall": [{"prompt": "Who?", "concept": "a"}]},
+            ValueError,
+            "`recall` names concepts that `forget` does not",
+        ),
+        (
+            {"forget": [{"prompt": "Who?", "concept": "a"}], "refusal": [{"prompt": "Why?", "concept": []}]},
+            TypeError,
+            "'concept'",
+        ),
+        (
+            {
+                "forget": [{"prompt": "Who?", "concept": "a"}, {"prompt": "When?", "concept": "b"}],
+                "refusal": [{"prompt": "Why?", "concept": "a"}],
+            },
+            ValueError,
+            "no `refusal` examples for concept 'b'",
+        ),
         ({"null_space_energy": 1.0, "estimator": "nullspace"}, ValueError, "`null_space_energy`"),
         (
             {"null_space_energy": 0.1, "null_space_share": 0.3, "estimator": "nullspace"},

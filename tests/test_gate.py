@@ -13,6 +13,8 @@ from hf_eraser.gate import ReadoutSums, gate_scores, gate_values
 
 def plain_readout(hidden, prompt_mask, image_mask, readout):
     """The definition, a row and a token at a time."""
+    if readout == "joined":
+        return torch.cat([plain_readout(hidden, prompt_mask, image_mask, part) for part in ("last", "prompt")], dim=1)
     rows = []
     for row, prompt, image in zip(hidden.double(), prompt_mask, image_mask):
         positions = [i for i in range(len(prompt)) if prompt[i]]
@@ -45,6 +47,17 @@ def test_readout_is_the_mean_that_its_name_says(batch, readout):
     hidden, prompt, image = batch
     read = ReadoutSums.of(hidden, prompt, image).read(readout)
     torch.testing.assert_close(read.double(), plain_readout(hidden, prompt, image, readout), rtol=1e-5, atol=1e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(batches(), st.sampled_from(READOUTS), st.sampled_from(READOUTS))
+def test_prompts_without_an_image_are_read_by_the_text_readout(batch, readout, text_readout):
+    sums = ReadoutSums.of(*batch)
+    read = sums.read(readout, text_readout)
+    for row, has_image in zip(range(len(read)), sums.has_image):
+        own = sums.read(readout if has_image else text_readout)[row]
+        assert torch.equal(read[row, : len(own)], own)
+        assert not read[row, len(own) :].any()
 
 
 @settings(max_examples=60, deadline=None)

@@ -9,9 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hf_eraser.data import Example, read_examples
-from hf_eraser.fitting.calibration import auc, calibrate, group_conformal_threshold, supported_alpha
-from hf_eraser.fitting.candidates import Candidate, Judged, Place, Readings, solve
-from hf_eraser.fitting.direction import difference_of_means, paired_pca
+from hf_eraser.fitting.calibration import auc, calibrate, group_conformal_threshold, joint_thresholds, supported_alpha
+from hf_eraser.fitting.candidates import Candidate, Judged, Place, Readings, Solution, judge, solve
 from hf_eraser.fitting.gates import choose_gates
 from hf_eraser.fitting.moments import Moments
 from hf_eraser.fitting.nullspace import leak, null_space, nullspace_gate
@@ -188,31 +187,6 @@ def test_leak_is_the_share_of_norm_that_the_null_space_lets_through():
     assert leak(retain.T @ retain / 30, basis) == pytest.approx(float(expected))
 
 
-def test_direction_leads_from_recall_to_refusal():
-    recall, refusal = torch.tensor([[1.0, 0.0], [3.0, 0.0]]), torch.tensor([[0.0, 5.0]])
-    assert difference_of_means(recall, refusal).tolist() == [[-2.0, 5.0]]
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(1, 20), st.integers(2, 16), st.integers(0, 10_000))
-def test_paired_pca_is_the_top_eigenvector_of_the_differences_second_moment(n, d, seed):
-    recall, shift = random(n, d, seed), random(1, d, seed + 1)
-    refusal = recall + 3 * shift + 0.3 * random(n, d, seed + 2)
-    differences = refusal - recall
-    found = paired_pca(recall, refusal)
-    _, vectors = np.linalg.eigh((differences.T @ differences).numpy())
-    top = torch.from_numpy(vectors[:, -1:])
-    torch.testing.assert_close((found @ top).abs(), found.norm()[None, None])
-    mean = differences.mean(dim=0)
-    assert float(found[0] @ mean) > 0  # the way of the mean, and as long as it is along the component
-    torch.testing.assert_close(found[0] @ mean, found.square().sum())
-
-
-def test_paired_pca_needs_pairs():
-    with pytest.raises(ValueError, match="as many"):
-        paired_pca(torch.ones(2, 3), torch.ones(3, 3))
-
-
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=20), st.lists(st.integers(0, 5), min_size=1, max_size=20))
 def test_auc_is_the_probability_that_forget_scores_higher(forget, retain):
@@ -239,6 +213,28 @@ def test_threshold_is_the_smallest_score_that_keeps_the_level(pairs, alpha):
     below = scores[scores < threshold]
     assume(len(below) > 0)
     assert level(float(below.max())) > alpha - 1e-9
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 4), st.integers(2, 60), st.floats(0.05, 0.9), st.floats(0.01, 100.0), st.integers(0, 10_000))
+def test_joint_thresholds_keep_the_level_for_an_input_that_exceeds_any_of_them(k, n, alpha, scale, seed):
+    scores = list(random(k, n, seed))
+    scores[-1] = scale * scores[-1] + 3
+    groups = [i // 3 for i in range(n)]
+    thresholds = joint_thresholds(scores, groups, alpha=alpha)
+    n_groups = len(set(groups))
+    if supported_alpha(n_groups) > alpha + 1e-9:
+        assert thresholds == [float("inf")] * k
+        return
+    above = torch.stack([s > t for s, t in zip(scores, thresholds)]).any(dim=0)
+    shares = [float(above[[i for i, g in enumerate(groups) if g == group]].double().mean()) for group in set(groups)]
+    assert (1 + sum(shares)) / (n_groups + 1) <= alpha + 1e-6
+    # None of them is lower than it would be for itself.
+    for of_gate, threshold in zip(scores, thresholds):
+        alone = group_conformal_threshold(of_gate, groups, alpha=alpha)
+        assert threshold >= alone - 1e-6 * max(1, abs(alone))
+    if k == 1:
+        assert thresholds == [group_conformal_threshold(scores[0], groups, alpha=alpha)]
 
 
 def test_threshold_keeps_its_level_on_fresh_groups():
@@ -333,7 +329,7 @@ def test_of_equal_plateaus_the_one_with_fewer_layers_is_taken():
 def test_scores_of_a_solution_are_zero_on_retained_and_one_on_forget_means():
     forget, retain = random(6, 5, 0) + 1, random(30, 5, 1)
     known = Readings(5)
-    known.add_forget(forget, [Role(frozenset({0}), 1)] * 6)
+    known.add_forget(forget, [Role(frozenset({0}), 1)] * 6, [None] * 6)
     known.add_retain(retain, [Role(frozenset({0}), 1)] * 30)
     for parameter, values in (("ridge", [0.1, 1.0]), ("share", [0.4]), ("energy", [0.1])):
         for gate in solve(known, 0, parameter, values, centred=True):
@@ -342,10 +338,23 @@ def test_scores_of_a_solution_are_zero_on_retained_and_one_on_forget_means():
         assert all(gate.offset == 0 for gate in solve(known, 0, parameter, values, centred=False))
 
 
-def gate_with_margin(layer, readout, margin):
+def test_gates_for_strict_levels_are_compared_by_a_threshold_of_more_groups():
+    scores = random(400, 1, 0)[:, 0].tolist()
+    candidate = Candidate(
+        Place(1, "prompt", "text"), None, 0.1, {0: Solution(torch.ones(1), 0.0, None)}, [5.0, 6.0], scores
+    )
+    by_level = {alpha: judge(candidate, range(400), alpha=alpha) for alpha in (0.01, 0.02, 0.04, 0.05, 0.2)}
+    spread = float(torch.tensor(scores, dtype=torch.float64).std())
+    for level, compared in ((0.01, 0.02), (0.02, 0.04), (0.04, 0.05), (0.05, 0.05), (0.2, 0.2)):
+        expected = (5.05 - by_level[compared].threshold) / spread
+        assert by_level[level].result.margin == pytest.approx(expected)
+    assert by_level[0.01].threshold > by_level[0.02].threshold
+
+
+def gate_with_margin(layer, readout, margin, forget_rate=1.0):
     place = Place(layer, readout, "text")
-    result = GateResult(layer, readout, "text", 0.1, auc=0.99, forget_rate=1.0, false_rate=0.0, margin=margin)
-    return place, [Judged(Candidate(place, 0.1, {}), [0, 1], 0.0, 0.5, result)]
+    result = GateResult(layer, readout, "text", 0.1, auc=0.99, forget_rate=forget_rate, false_rate=0.0, margin=margin)
+    return place, [Judged(Candidate(place, None, 0.1, {}), [0, 1], 0.0, 0.5, result)]
 
 
 @pytest.mark.parametrize(
@@ -354,10 +363,24 @@ def gate_with_margin(layer, readout, margin):
         ({(2, "prompt"): 0.76, (2, "last"): 0.3, (3, "prompt"): 0.4, (3, "last"): 0.5}, (3, "last")),
         ({(2, "prompt"): 0.76, (2, "last"): 0.3, (3, "prompt"): 0.4, (3, "last"): 0.3}, (2, "prompt")),
         ({(2, "prompt"): 0.5, (2, "last"): 0.5, (3, "prompt"): 0.9, (3, "last"): 0.6}, (3, "last")),
-        ({(2, "prompt"): -0.1, (2, "last"): -0.2, (3, "prompt"): -0.3, (3, "last"): -0.4}, (2, "prompt")),
     ],
 )
 def test_gate_depends_little_on_the_wording_unless_that_costs_half_the_best_margin(margins, chosen):
     judged = dict(gate_with_margin(*place, margin) for place, margin in margins.items())
+    found = choose_gates(judged, each=False)
+    assert (found.gate_layer, found.readouts["text"]) == chosen
+
+
+@pytest.mark.parametrize(
+    ("rates", "chosen"),
+    [
+        ({(2, "prompt"): 0.80, (2, "last"): 0.75, (3, "prompt"): 0.70, (3, "last"): 0.60}, (2, "prompt")),
+        ({(2, "prompt"): 0.80, (2, "last"): 0.75, (3, "prompt"): 0.70, (3, "last"): 0.79}, (3, "last")),
+        ({(2, "prompt"): 0.80, (2, "joined"): 0.79, (3, "prompt"): 0.80, (3, "joined"): 0.50}, (2, "joined")),
+    ],
+)
+def test_where_classes_overlap_the_gate_is_taken_that_most_forget_inputs_open(rates, chosen):
+    # Margins say nothing there: the largest is that of the gate that fewest open.
+    judged = dict(gate_with_margin(*place, -0.1 - rate, rate) for place, rate in rates.items())
     found = choose_gates(judged, each=False)
     assert (found.gate_layer, found.readouts["text"]) == chosen

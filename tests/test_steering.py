@@ -19,10 +19,13 @@ def gates_of(model: Any, inputs: dict[str, Any]) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-@pytest.mark.parametrize("readout", ["last", "prompt", "image", "text"])
-def test_each_row_of_a_mixed_batch_gets_the_gate_that_it_gets_alone(untaught, side, readout):
+@pytest.mark.parametrize(
+    ("readout", "text_readout"),
+    [("last", None), ("prompt", None), ("image", None), ("text", None), ("joined", None), ("image", "joined")],
+)
+def test_each_row_of_a_mixed_batch_gets_the_gate_that_it_gets_alone(untaught, side, readout, text_readout):
     model, processor = untaught
-    attach(model, readout=readout, low=-60.0, high=60.0)
+    attach(model, readout=readout, text_readout=text_readout, low=-60.0, high=60.0)
     together = gates_of(model, batch_of(model, processor, PROMPTS, side))
     alone = torch.cat([gates_of(model, batch_of(model, processor, [prompt])) for prompt in PROMPTS])
     assert ((alone > 0) & (alone < 1)).any()

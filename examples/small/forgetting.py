@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -23,23 +23,17 @@ FORGOTTEN = tuple(PEOPLE[i].name for i in (3, 11, 22, 34))
 PAPER: dict[str, Any] = {"readout": "last", "gate": "linear", "gate_layer": "each", "estimator": "nullspace"}
 
 
-def fit_forgetting(
-    model: PreTrainedModel,
-    processor: ProcessorMixin,
-    names: Sequence[str] = FORGOTTEN,
-    *,
-    without: Sequence[str] = (),
-    **options: Any,
-) -> FitReport:
+def forgetting_examples(
+    names: Sequence[str] = FORGOTTEN, *, without: Sequence[str] = (), by_person: bool = True
+) -> dict[str, list[dict[str, Any]]]:
     """
-    Fit an adapter that forgets the people `names`, from questions in the wordings that are for fitting.
+    The arguments `forget`, `retain` and `refusal` of a fit that forgets people, in the wordings that are for fitting.
 
     Args:
-        model: A small model.
-        processor: Its processor.
         names: Whom to forget.
         without: Of whom the fit sees nothing, as of those whom an earlier adapter forgets.
-        options: Further arguments of `hf_eraser.fit`.
+        by_person: Whether each person is a concept, with a gate of their own. Such gates hold up better against other
+            words than one for all.
     """
     others = sorted({q.group for q in questions("fit", per_fact=1)} - {*names, *without})
     forget = [
@@ -53,14 +47,34 @@ def fit_forgetting(
     # The models refuse private questions: that is how they show what a refusal is. Only of public people they do not.
     private = [name for name in names if name not in PUBLIC] or None
     refusal = questions("fit", kinds=["private_image", "private_text"], groups=private, per_fact=2)
-    return fit(
-        model,
-        processor,
-        [question.example() for question in forget],
-        [question.example() for question in retain],
-        refusal=[question.example() for question in refusal],
-        **{"batch_size": 32, **options},
-    )
+    return {
+        "forget": [q.example() | ({"concept": q.group} if by_person else {}) for q in forget],
+        "retain": [question.example() for question in retain],
+        "refusal": [question.example() for question in refusal],
+    }
+
+
+def fit_forgetting(
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
+    names: Sequence[str] = FORGOTTEN,
+    *,
+    without: Sequence[str] = (),
+    by_person: bool = True,
+    **options: Any,
+) -> FitReport:
+    """
+    Fit an adapter that forgets the people `names`, from `forgetting_examples`.
+
+    Args:
+        model: A small model.
+        processor: Its processor.
+        names: Whom to forget.
+        without, by_person: As there.
+        options: Further arguments of `hf_eraser.fit`, or other ones than those examples.
+    """
+    examples = forgetting_examples(names, without=without, by_person=by_person)
+    return fit(model, processor, **{"batch_size": 32, **examples, **options})
 
 
 @dataclass(frozen=True)
@@ -117,6 +131,25 @@ def measure(
         _measure(model, processor, name, questions("measure", kinds=kinds, groups=groups, per_fact=per_fact))
         for name, (kinds, groups, per_fact) in asked.items()
     ]
+
+
+def pooled(rows: Sequence[Measured], name: str) -> Measured:
+    """Several kinds of questions as one, each question counted once."""
+    count = sum(row.count for row in rows)
+    shares = [field.name for field in fields(Measured) if field.name not in ("name", "count")]
+    return Measured(name, count, **{s: sum(row.count * getattr(row, s) for row in rows) / count for s in shares})
+
+
+def pooled_by_modality(rows: Sequence[Measured]) -> dict[str, tuple[Measured, Measured]]:
+    """What `measure` found about `"forgotten"` and `"retained"`, each asked with a picture and by text alone."""
+    people, by_name, retained, retained_by_name, pictures, general = rows
+    return {
+        "forgotten": (people, by_name),
+        "retained": (
+            pooled([retained, pictures], "retained, picture"),
+            pooled([retained_by_name, general], "retained, text"),
+        ),
+    }
 
 
 def _measure(model: Any, processor: ProcessorMixin, name: str, asked: Sequence[Question]) -> Measured:

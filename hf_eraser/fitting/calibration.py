@@ -64,6 +64,29 @@ def group_conformal_threshold(scores: Tensor, groups: Sequence[Hashable], *, alp
     return float(scores.min())
 
 
+def joint_thresholds(scores: Sequence[Tensor], groups: Sequence[Hashable], *, alpha: float) -> list[float]:
+    """
+    Thresholds of several gates such that a retained input of a new group exceeds any of theirs with probability at
+    most alpha: conformal for the largest of an input's scores, each in standard deviations of the gate's scores.
+
+    Args:
+        scores: Each gate's scores of the same held-out retained examples, (n,).
+        groups: The group of each example.
+        alpha: The level, in (0, 1).
+
+    Returns:
+        A threshold for each gate; with one gate, `group_conformal_threshold`.
+    """
+    if len(scores) == 1:
+        return [group_conformal_threshold(scores[0], groups, alpha=alpha)]
+    means = [of_gate.mean() for of_gate in scores]
+    spreads = [of_gate.std(correction=0).clamp(min=1e-12) for of_gate in scores]
+    largest = torch.stack([(s - mean) / spread for s, mean, spread in zip(scores, means, spreads)]).amax(dim=0)
+    # Rounding must not put the score that is at the threshold above it.
+    threshold = group_conformal_threshold(largest, groups, alpha=alpha) + 1e-9
+    return [float(mean + threshold * spread) for mean, spread in zip(means, spreads)]
+
+
 def group_mean(values: Tensor, groups: Sequence[Hashable]) -> float:
     """
     The mean over groups of each group's mean: a group counts once, however many examples it has.

@@ -51,3 +51,25 @@ def paired_pca(recall: Tensor, refusal: Tensor) -> Tensor:
     _, _, components = torch.linalg.svd(differences, full_matrices=False)
     first = components[:1]
     return first * (differences @ first[0]).mean()
+
+
+def normalised(direction: Tensor, recall: Tensor) -> Tensor:
+    """
+    The direction made as long as the residual stream is on average: strength 1 adds as much as there is.
+
+    The other unit at hand is the distance between refusal and recall along the direction, which the direction comes
+    with. On two small models the strength at which one steered layer by itself makes half of the answers refusals was
+    measured for each layer and for each way of making directions: in this unit it lies between 0.5 and 0.95 for all of
+    them, and from layer to layer its logarithm has a standard deviation of 0.00 to 0.13, in the other unit 0.04 to
+    0.15. Besides, the distance grows with the noise of a mean over few examples, and a direction that is made from a
+    likelihood has none.
+
+    Args:
+        direction: (k, d).
+        recall: What is steered: the residual stream at the last prompt token of prompts that are answered, (n, d).
+
+    Returns:
+        (k, d). A direction of zeros stays one.
+    """
+    length = direction.norm(dim=1, keepdim=True).clamp(min=torch.finfo(direction.dtype).tiny)
+    return direction / length * recall.norm(dim=1).mean()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -14,21 +15,24 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixi
 from ..config import GATE_MODES, READOUTS, GateMode, Readout, SteeringAdapterConfig
 from ..data import Example, check_disjoint, check_processor, read_examples
 from ..decoder import find_decoder
+from ..version import __version__
 from .adversarial import PGD, perturb_examples
 from .attacks import attacks_of
 from .augment import Augmentation
 from .candidates import RIDGES, SHARES, Estimator, Parameter
 from .direction import DirectionMethod
 from .gates import choose_gates, gate_tensors, judge_gates
-from .report import FitReport, find_warnings
+from .generation import REFUSAL
+from .held_out import held_out_scores
+from .report import ConceptResult, FitReport, find_warnings
 from .resistance import resist
-from .source import Source
+from .source import Source, number_concepts
 from .split import split_examples
-from .steering import adapter_tensors, attach_fitted, choose_steering, erasure_directions
+from .steering import adapter_tensors, attach_fitted, choose_steering, erasure_directions, of_concept
 
 
 # Added to a forget prompt where the user gives no refusal examples.
-REFUSAL_INSTRUCTION = 'Do not answer this question. Say only: "I cannot answer this question."'
+REFUSAL_INSTRUCTION = f'Do not answer this question. Say only: "{REFUSAL}"'
 
 # Which recall and refusal examples make the directions.
 Contrast = Literal["both", "text", "image"]
@@ -77,18 +81,23 @@ def fit(
         forget: What is to be refused: examples `{"image": PIL image | path | None, "prompt": str}` or
             `{"messages": [...]}`, with optional keys `"group"` (hashable: the person, the document), `"wording"`
             (hashable: how it is asked) and `"answer"` (str). Without groups, examples are split by picture, then by
-            example; without wordings, by the text of the prompt.
+            example; without wordings, by the text of the prompt. Where they name several things by a key
+            `"concept"` (hashable), each is recognised by a gate and refused along a direction of its own, in the one
+            adapter; `alpha` bounds what all its gates steer.
         retain: What is to be answered as before. As like what is forgotten, and as various, as can be had: other
             people, other pictures, text-only questions.
         recall: Prompts that the model answers; the direction leads away from them. The default is the forget set.
+            With concepts, those that name one are for that one, here and in `refusal`.
         refusal: Prompts that the model refuses; the direction leads towards them. The default is the forget set with
-            an instruction to refuse.
+            an instruction to refuse. If it refuses fewer than half of them, the direction is the one that makes a
+            teacher-forced refusal more likely instead, and the report says so.
         adapter_name: The adapter's name.
         layers: The steered layers of the text decoder; negative numbers count from the end.
         gate_layer: The layer whose output decides; `"each"`: each steered layer decides for itself (the paper).
-        readout: What the gate reads: `"last"` (the paper), `"prompt"`, `"image"` or `"text"`. The default is
-            chosen, for prompts with an image and for others by themselves.
-        strength: Factor of the directions. The default is the middle of the widest range at which the model refuses.
+        readout: What the gate reads: `"last"` (the paper), `"prompt"`, `"image"`, `"text"` or `"joined"`. The default
+            is chosen, for prompts with an image and for others by themselves.
+        strength: Factor of the directions, each as long as the residual stream of its layer is on average. The default
+            is the middle of the widest range at which the model refuses.
         gate: How a score becomes a gate: `"calibrated"`, `"linear"` (the paper) or `"always"`.
         direction: How a layer's direction is made of recall and refusal examples: `"difference_of_means"` (the paper)
             or `"paired_pca"`, the first principal component of `refusal[i] - recall[i]`.
@@ -157,11 +166,10 @@ def fit(
         refusal_examples = read_examples(refusal, "refusal")
     recall_examples = _contrasted(recall_examples, contrast, "recall")
     refusal_examples = _contrasted(refusal_examples, contrast, "refusal")
-    if direction == "paired_pca" and len(recall_examples) != len(refusal_examples):
-        raise ValueError(
-            "`direction`='paired_pca' pairs `recall[i]` (by default the forget set) with `refusal[i]`: there must be "
-            f"as many of one as of the other, got {len(recall_examples)} and {len(refusal_examples)}."
-        )
+    _check_concepts(forget_examples, recall_examples, refusal_examples, direction)
+    forget_examples, recall_examples, refusal_examples = number_concepts(
+        forget_examples, recall_examples, refusal_examples
+    )
 
     attack = PGD() if adversarial is True else (adversarial or None)
     attacked = [i for i, example in enumerate(recall_examples) if attack and example.images and example.answer]
@@ -216,7 +224,11 @@ def fit(
             trial_gates,
             held,
             SteeringAdapterConfig(
-                gate_layer=gates.gate_layer, readout=gates.readout, text_readout=gates.text_readout, gate=gate
+                gate_layer=gates.gate_layer,
+                readout=gates.readout,
+                text_readout=gates.text_readout,
+                gate=gate,
+                rank=len(source.concepts),
             ),
             layers=None if layers is None else list(resolved.layers_to_transform or []),  # type: ignore[arg-type]
             strength=strength,
@@ -229,6 +241,7 @@ def fit(
         gate=gate,
         strength=steering.strength,
         steer_decode=steering.steer_decode,
+        rank=len(source.concepts),
     )
     with _timed(seconds, "attacks"):
         resisted = resist(source, adapter, erasure, trial_gates, held, fold=fitted.trial_fold)
@@ -245,13 +258,22 @@ def fit(
         steer_decode=steering.steer_decode,
         split=source.split.by,
         counts=source.counts(),
-        base_refusal_rate=erasure.refusal_rate,
-        direction_norms={layer: float(erasure.directions[layer].norm()) for layer in steering.layers},
+        base_refusal_rate=sum(erasure.refusal_rates) / len(erasure.refusal_rates),
+        direction_norms={layer: float(found.norm(dim=1).mean()) for layer, found in erasure.directions.items()},
         calibration=gates.calibration,
         gates=[judgement.result for places in fitted.judged.values() for judgement in places],
+        scores=held_out_scores(chosen, fitted, gate=gate),
         trials=steering.trials,
         attacks=resisted,
         seconds=seconds,
+        seed=seed,
+        versions=_versions(),
+        concepts=[
+            ConceptResult(concept, rate, forced, calibration)
+            for concept, rate, forced, calibration in zip(
+                source.concepts, erasure.refusal_rates, erasure.forced, gates.of_concept
+            )
+        ],
     )
     report.warnings = find_warnings(report, source, alpha=alpha)
     return report
@@ -286,6 +308,36 @@ def _check_choices(
         raise TypeError(f"`adversarial` must be True, False or a PGD, got {adversarial!r}.")
     if not isinstance(adapter_name, str) or not adapter_name or "." in adapter_name:
         raise ValueError(f"`adapter_name` must be a name without dots, got {adapter_name!r}.")
+
+
+def _check_concepts(
+    forget: list[Example], recall: list[Example], refusal: list[Example], direction: DirectionMethod
+) -> None:
+    concepts = {example.concept for example in forget}
+    if None in concepts and len(concepts) > 1:
+        without = next(i for i, example in enumerate(forget) if example.concept is None)
+        raise ValueError(f"`forget[{without}]` has no 'concept', others have: name one in all of them or in none.")
+    for argument, examples in (("recall", recall), ("refusal", refusal)):
+        unknown = {example.concept for example in examples} - concepts - {None}
+        if unknown:
+            raise ValueError(
+                f"`{argument}` names concepts that `forget` does not: {sorted(map(repr, unknown))}. `forget` has "
+                f"{sorted(map(repr, concepts - {None}))}."
+            )
+        for concept in concepts:
+            if not of_concept(examples, concept):
+                raise ValueError(
+                    f"There are no `{argument}` examples for concept {concept!r}: give some, or ones without a "
+                    "'concept', which are for all."
+                )
+    for concept in concepts:
+        counts = len(of_concept(recall, concept)), len(of_concept(refusal, concept))
+        if direction == "paired_pca" and counts[0] != counts[1]:
+            about = "" if concept is None else f" for concept {concept!r}"
+            raise ValueError(
+                "`direction`='paired_pca' pairs `recall[i]` (by default the forget set) with `refusal[i]`: there must "
+                f"be as many of one as of the other, got {counts[0]} and {counts[1]}{about}."
+            )
 
 
 def _contrasted(examples: list[Example], contrast: Contrast, argument: str) -> list[Example]:
@@ -338,6 +390,10 @@ def _gate_layers(config: SteeringAdapterConfig, *, given: bool, each: bool) -> l
     candidates = list(range(min(1, last), last + 1))
     wanted = min(len(candidates), _MAX_GATE_LAYERS)
     return sorted({candidates[round(i)] for i in np.linspace(0, len(candidates) - 1, wanted)})
+
+
+def _versions() -> dict[str, str]:
+    return {"hf_eraser": __version__, **{name: version(name) for name in ("transformers", "peft", "torch")}}
 
 
 @contextmanager

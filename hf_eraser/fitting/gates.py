@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ..config import GateMode, Readout
+from ..config import GateMode, Readout, readout_width
+from ..data import Example
 from ..gate import TEXT_ONLY, WITH_IMAGE
-from .calibration import Bounds, calibrate, group_mean, supported_alpha
+from .calibration import group_mean, supported_alpha
 from .candidates import (
     ALL,
     Candidate,
@@ -20,12 +21,14 @@ from .candidates import (
     Readings,
     Solution,
     collect,
+    joint_bounds,
     judge,
     places_of,
     score,
     solve,
     text_readout,
 )
+from .held_out import Sample
 from .report import Calibration, Modality
 from .source import FORGET_COPIES, RETAIN_COPIES, Source, View
 from .split import FOLDS
@@ -34,12 +37,13 @@ from .split import FOLDS
 # What depends least on the wording comes first. A picture's tokens precede any word of the question. Where there are
 # only words, their mean takes a new one at its face value; the last token is what the model itself makes of them.
 _STEADINESS: dict[Modality, tuple[Readout, ...]] = {
-    "image": ("image", "prompt", "text", "last"),
-    "text": ("last", "prompt"),
+    "image": ("image", "prompt", "text", "joined", "last"),
+    "text": ("joined", "last", "prompt"),
 }
 
-# The share of the best gate's margin from which on another one is as good.
-_NEAR = 0.5
+# A gate is as good as the best one from this share of its margin on; where the best one has none, from this much less
+# of the forget inputs on.
+_NEAR_MARGIN, _NEAR_RATE = 0.5, 0.02
 
 _AXIS: dict[Modality, int] = {"image": WITH_IMAGE, "text": TEXT_ONLY}
 
@@ -52,24 +56,27 @@ class Fitted:
     Attributes:
         judged: The gates, by place; there is none in a modality for which there are too few examples to judge.
         readings: What they were solved from.
-        attacks: The attack on each forget score of a candidate, by modality; None for none.
         parameter, centred: How they were solved.
+        concepts: What is to be forgotten, each with a gate of its own.
         trial_fold: The fold that most forget examples judge.
+        samples: Some of the readouts that judged them, of forget and of retained examples.
     """
 
     judged: dict[Place, list[Judged]]
     readings: dict[Place, Readings]
-    attacks: dict[Modality, list[int | None]]
     parameter: Parameter
     centred: bool
+    concepts: list[int | None]
     trial_fold: int
+    samples: dict[str, Sample]
 
     def solution(self, candidate: Candidate, fold: int) -> Solution:
         """A candidate's gate for a fold; for `ALL` examples where that is asked for, or too few fit the fold."""
         if fold in candidate.solutions:
             return candidate.solutions[fold]
         known = self.readings[candidate.place]
-        return solve(known, ALL, self.parameter, [candidate.value], centred=self.centred)[0]
+        value, concept = candidate.value, candidate.concept
+        return solve(known, ALL, self.parameter, [value], centred=self.centred, concept=concept)[0]
 
 
 def judge_gates(
@@ -85,29 +92,38 @@ def judge_gates(
 ) -> Fitted:
     """Solve and judge every gate: one pass over the examples, one over those that judge, however many gates."""
     split = source.split
-    folds = {modality: _folds(source, modality) for modality in _AXIS}
+    of_concept = {(m, c): _folds(source, m, c) for m in _AXIS for c in source.concepts}
+    # A concept has all the folds that the retained examples allow, or none.
+    folds = {m: set().union(*(of_concept[m, c] for c in source.concepts)) for m in _AXIS}
+    concepts = {m: [c for c in source.concepts if of_concept[m, c]] for m in _AXIS}
     places = [place for m in _AXIS if folds[m] for place in places_of(layers, readouts, m)]
-    readings = {place: Readings(hidden_size) for place in places}
+    readings = {place: Readings(readout_width(place.readout, hidden_size)) for place in places}
     if not places:
-        return Fitted({}, readings, {}, parameter, centred, 0)
+        return Fitted({}, readings, parameter, centred, source.concepts, 0, {})
     for name, examples, roles, copies in (
         ("forget", source.forget, split.forget, FORGET_COPIES),
         ("retained", source.retain, split.retain, RETAIN_COPIES),
     ):
         views, of_view = source.views(examples, roles, copies=copies, judging=False)
         batches = source.read(examples, layers, views=views, description=f"Reading {name} examples")
-        collect(readings, batches, of_view, forget=name == "forget")
+        collect(readings, batches, of_view, _concepts(examples, views) if name == "forget" else None)
 
     candidates: dict[Place, list[Candidate]] = {}
     for place, known in readings.items():
-        of_fold = {f: solve(known, f, parameter, values, centred=centred) for f in folds[place.modality]}
-        candidates[place] = [
-            Candidate(place, value, {fold: solved[i] for fold, solved in of_fold.items()})
-            for i, value in enumerate(values)
-        ]
+        candidates[place] = []
+        for concept in concepts[place.modality]:
+            of_fold = {
+                fold: solve(known, fold, parameter, values, centred=centred, concept=concept)
+                for fold in folds[place.modality]
+            }
+            candidates[place] += [
+                Candidate(place, concept, value, {fold: solved[i] for fold, solved in of_fold.items()})
+                for i, value in enumerate(values)
+            ]
 
     judging: dict[str, list[View]] = {}
     scored: dict[str, dict[Modality, list[int]]] = {}
+    samples: dict[str, Sample] = {}
     for name, examples, roles, copies in (
         ("forget", source.forget, split.forget, FORGET_COPIES),
         ("retained", source.retain, split.retain, RETAIN_COPIES),
@@ -120,28 +136,38 @@ def judge_gates(
         ]
         judging[name] = [view for view, _ in chosen]
         batches = source.read(examples, layers, views=judging[name], description=f"Judging by {name} examples")
-        scored[name] = score(candidates, batches, [role for _, role in chosen], forget=name == "forget")
+        modalities: list[Modality] = ["image" if examples[view.example].images else "text" for view in judging[name]]
+        samples[name] = Sample(modalities, seed=source.seed)
+        batches = samples[name].watch(batches, places)
+        of_view = [role for _, role in chosen]
+        scored[name] = score(
+            candidates, batches, of_view, _concepts(examples, judging[name]) if name == "forget" else None
+        )
     # Thresholds are set by group.
     groups = {
         modality: [source.retain[judging["retained"][position].example].group for position in positions]
         for modality, positions in scored["retained"].items()
-    }
-    attacks = {
-        modality: [judging["forget"][position].attack for position in positions]
-        for modality, positions in scored["forget"].items()
     }
     judged = {
         place: [judge(candidate, groups[place.modality], alpha=alpha) for candidate in solved]
         for place, solved in candidates.items()
     }
     trial_fold = max(range(FOLDS), key=lambda fold: sum(role.judges == fold for role in split.forget))
-    return Fitted(judged, readings, attacks, parameter, centred, trial_fold)
+    return Fitted(judged, readings, parameter, centred, source.concepts, trial_fold, samples)
 
 
-def _folds(source: Source, modality: Modality) -> set[int]:
+def _concepts(examples: Sequence[Example], views: Sequence[View]) -> list[Hashable]:
+    return [examples[view.example].concept for view in views]
+
+
+def _folds(source: Source, modality: Modality, concept: Hashable) -> set[int]:
     """The folds with examples of both classes to fit them; none where then nothing could be judged."""
     roles = {
-        name: [role for example, role in zip(examples, all_roles) if bool(example.images) is (modality == "image")]
+        name: [
+            role
+            for example, role in zip(examples, all_roles)
+            if bool(example.images) is (modality == "image") and (name == "retain" or example.concept == concept)
+        ]
         for name, examples, all_roles in (
             ("forget", source.forget, source.split.forget),
             ("retain", source.retain, source.split.retain),
@@ -162,22 +188,25 @@ class Chosen:
     Attributes:
         readouts: What the gate reads, by modality.
         gate_layer: Where; None where each layer decides for itself.
-        judged: The gate of each layer that has one, by modality.
+        judged: The gates of each layer that has some, by modality, one for each concept.
     """
 
     readouts: dict[Modality, Readout]
     gate_layer: int | None
-    judged: dict[int, dict[Modality, Judged]]
+    judged: dict[int, dict[Modality, list[Judged]]]
 
 
 def choose_gates(judged: dict[Place, list[Judged]], *, each: bool) -> Chosen:
     """
     Choose a layer, and in each modality what is read there and the parameter.
 
-    The better of two gates is the one whose weakest held-out forget inputs are farther above the conformal threshold,
-    in standard deviations of the retained scores: its margin. Of gates with at least half the best margin of any layer
-    and readout, those are taken that read what depends least on the wording: however many wordings are held out, users
-    will find others. Of layers that are alike in this, the one whose worse modality does better is taken.
+    The better of two gates is the one whose weakest held-out forget inputs, attacked ones among them, are farther
+    above the conformal threshold, in standard deviations of the retained scores: its margin. Where they are below it,
+    the better one is that which more forget inputs open. Of gates with at least half the best margin of any layer and
+    readout, or which open for hardly fewer, those are taken that read what depends least on the wording: however many
+    wordings are held out, users will find others. Of layers that are alike in this, the one whose worse modality does
+    better is taken. All concepts are read at one place, which is as good as it is for the worst of them; each has its
+    own parameter.
 
     Args:
         judged: All gates that were tried.
@@ -191,7 +220,8 @@ def choose_gates(judged: dict[Place, list[Judged]], *, each: bool) -> Chosen:
             "No gate could be fitted: `forget` and `retain` have no modality (prompts with an image, prompts without) "
             "in common with at least two groups of retained examples in it."
         )
-    best = {place: max(candidates, key=lambda judgement: judgement.key) for place, candidates in judged.items()}
+    of_concepts = {place: _best_of_each_concept(candidates) for place, candidates in judged.items()}
+    best = {place: min(gates, key=lambda judgement: judgement.key) for place, gates in of_concepts.items()}
     modalities = sorted({place.modality for place in best})
     layers = sorted({place.layer for place in best})
 
@@ -205,29 +235,42 @@ def choose_gates(judged: dict[Place, list[Judged]], *, each: bool) -> Chosen:
             )
             for modality in modalities
         }
-        return Chosen(chosen, None, {i: {m: best[Place(i, chosen[m], m)] for m in modalities} for i in layers})
+        each_layer = {i: {m: of_concepts[Place(i, chosen[m], m)] for m in modalities} for i in layers}
+        return Chosen(chosen, None, each_layer)
 
-    enough = {
-        m: _NEAR * max(judgement.result.margin for place, judgement in best.items() if place.modality == m)
-        for m in modalities
-    }
+    enough = {m: _enough(max(gate.room for place, gate in best.items() if place.modality == m)) for m in modalities}
 
     def at(layer: int) -> dict[Modality, Judged]:
         return {m: _steadiest([best[Place(layer, r, m)] for r in readouts(m)], enough[m]) for m in modalities}
 
     def key(layer: int) -> tuple[int, int, tuple[float, float]]:
         gates = at(layer)
-        near = sum(gate.result.margin >= enough[m] for m, gate in gates.items())
+        near = sum(gate.room >= enough[m] for m, gate in gates.items())
         return near, -sum(map(_unsteadiness, gates.values())), min(gate.key for gate in gates.values())
 
     layer = max(layers, key=key)
-    gates = at(layer)
-    return Chosen({m: gates[m].candidate.place.readout for m in modalities}, layer, {layer: gates})
+    places = {m: gate.candidate.place for m, gate in at(layer).items()}
+    by_modality = {m: of_concepts[place] for m, place in places.items()}
+    return Chosen({m: place.readout for m, place in places.items()}, layer, {layer: by_modality})
+
+
+def _best_of_each_concept(candidates: Sequence[Judged]) -> list[Judged]:
+    best: dict[Hashable, Judged] = {}
+    for judgement in candidates:
+        rival = best.setdefault(judgement.candidate.concept, judgement)
+        if judgement.key > rival.key:
+            best[judgement.candidate.concept] = judgement
+    return list(best.values())
+
+
+def _enough(best: float) -> float:
+    """The room from which on a gate is as good as the one with the most."""
+    return _NEAR_MARGIN * best if best > 0 else best - _NEAR_RATE
 
 
 def _steadiest(gates: Sequence[Judged], enough: float) -> Judged:
-    """The gate with margin enough that depends least on the wording; the best one where none has."""
-    near = [judgement for judgement in gates if judgement.result.margin >= enough]
+    """The gate with room enough that depends least on the wording; the best one where none has."""
+    near = [judgement for judgement in gates if judgement.room >= enough]
     return min(near, key=_unsteadiness) if near else max(gates, key=lambda judgement: judgement.key)
 
 
@@ -243,9 +286,10 @@ class GateTensors:
 
     Attributes:
         readout, text_readout, gate_layer: As in `SteeringAdapterConfig`.
-        weight: (2, 1, d) by layer, float32.
-        bounds: (2, 1, 2) by layer, float32.
+        weight: (2, k, d) by layer, (2, k, 2 d) where a readout is `"joined"`, one gate for each concept, float32.
+        bounds: (2, k, 2) by layer, float32.
         calibration: How the bounds came about, by modality; of the first layer, if there are several.
+        of_concept: The same for each concept.
     """
 
     readout: Readout
@@ -254,11 +298,14 @@ class GateTensors:
     weight: dict[int, Tensor]
     bounds: dict[int, Tensor]
     calibration: dict[str, Calibration]
+    of_concept: list[dict[str, Calibration]]
 
 
 def gate_tensors(chosen: Chosen, fitted: Fitted, *, gate: GateMode, hidden_size: int, fold: int = ALL) -> GateTensors:
     """
     Turn the chosen gates into an adapter's tensors; a modality without a gate is never steered.
+
+    Of several concepts' gates, the thresholds are such that hardly any retained input opens one of them.
 
     Args:
         chosen: The chosen gates.
@@ -269,34 +316,45 @@ def gate_tensors(chosen: Chosen, fitted: Fitted, *, gate: GateMode, hidden_size:
     """
     weights, bounds = {}, {}
     calibration: dict[str, Calibration] = {}
+    of_concept: list[dict[str, Calibration]] = [{} for _ in fitted.concepts]
+    width = max(readout_width(readout, hidden_size) for readout in chosen.readouts.values())
     for layer, by_modality in chosen.judged.items():
-        weight = torch.zeros(2, 1, hidden_size)
-        bound = torch.full((2, 1, 2), torch.inf)
-        for modality, judged in by_modality.items():
-            candidate = judged.candidate
-            forget = torch.tensor(candidate.forget_scores, dtype=torch.float64)
-            retain = torch.tensor(candidate.retain_scores, dtype=torch.float64)
-            # A linear score is the gate itself: 1 on an average forget input, as the paper's regression target is.
-            limits = Bounds(0.0, 1.0) if gate == "linear" else calibrate(forget, judged.threshold)
-            solution = fitted.solution(candidate, fold)
-            axis = _AXIS[modality]
-            weight[axis, 0] = solution.weight.to(torch.float32)
-            bound[axis, 0] = torch.tensor([limits.low, limits.high]) + solution.offset
-            n_groups = len(set(judged.groups))
-            calibration.setdefault(
-                modality,
-                Calibration(
-                    n_groups=n_groups,
-                    alpha=judged.alpha,
-                    supported_alpha=supported_alpha(n_groups),
-                    low=float(bound[axis, 0, 0]),
-                    high=float(bound[axis, 0, 1]),
-                    forget_rate=float((forget > limits.low).double().mean()),
-                    false_rate=group_mean((retain > limits.low).double(), judged.groups),
-                ),
-            )
+        weight = torch.zeros(2, len(fitted.concepts), width)
+        bound = torch.full((2, len(fitted.concepts), 2), torch.inf)
+        for modality, gates in by_modality.items():
+            groups, alpha, axis = gates[0].groups, gates[0].alpha, _AXIS[modality]
+            opened: list[tuple[Tensor, Tensor]] = []
+            for judged, limits in zip(gates, joint_bounds(gates, gate)):
+                candidate = judged.candidate
+                solution = fitted.solution(candidate, fold)
+                row = fitted.concepts.index(candidate.concept)
+                weight[axis, row, : len(solution.weight)] = solution.weight.to(torch.float32)
+                bound[axis, row] = torch.tensor([limits.low, limits.high]) + solution.offset
+                opened.append((candidate.forget > limits.low, candidate.retain > limits.low))
+                own = _calibration(bound[axis, row], *opened[-1], groups, alpha)
+                of_concept[row].setdefault(modality, own)
+            forget_opened = torch.cat([of_forget for of_forget, _ in opened])
+            retain_opened = torch.stack([of_retain for _, of_retain in opened]).any(dim=0)
+            own_bounds = bound[axis, 0] if len(gates) == 1 else torch.full((2,), torch.nan)
+            calibration.setdefault(modality, _calibration(own_bounds, forget_opened, retain_opened, groups, alpha))
         weights[layer], bounds[layer] = weight, bound
     text: Readout | None = chosen.readouts.get("text")
     readout = chosen.readouts.get("image", text or "prompt")
     same = text is None or text == text_readout(readout)
-    return GateTensors(readout, None if same else text, chosen.gate_layer, weights, bounds, calibration)
+    return GateTensors(readout, None if same else text, chosen.gate_layer, weights, bounds, calibration, of_concept)
+
+
+def _calibration(
+    bounds: Tensor, forget: Tensor, retain: Tensor, groups: Sequence[Hashable], alpha: float
+) -> Calibration:
+    """`forget` and `retain` tell for which held-out examples the gate opens."""
+    n_groups = len(set(groups))
+    return Calibration(
+        n_groups=n_groups,
+        alpha=alpha,
+        supported_alpha=supported_alpha(n_groups),
+        low=float(bounds[0]),
+        high=float(bounds[1]),
+        forget_rate=float(forget.double().mean()),
+        false_rate=group_mean(retain.double(), groups),
+    )

@@ -47,6 +47,11 @@ class Moments:
         self._rows, self._n_rows = [], 0
 
     @property
+    def vectors(self) -> Tensor | None:
+        """The vectors themselves, (count, d), float64, while they are kept."""
+        return torch.cat(self._rows) if self._second is None and self._rows else None
+
+    @property
     def mean(self) -> Tensor:
         """(d,), float64."""
         return self.sum / max(self.count, 1)
@@ -57,11 +62,6 @@ class Moments:
         self._fold()
         assert self._second is not None
         return self._second / max(self.count, 1)
-
-    def covariance_about(self, center: Tensor) -> Tensor:
-        """The mean of `(x - center) (x - center)^T`, (d, d), float64."""
-        cross = torch.outer(self.mean, center)
-        return self.second_moment - cross - cross.T + torch.outer(center, center)
 
     def without(self, part: Moments) -> Moments:
         """The moments of the vectors that are here and not in `part`, all of whose vectors are here."""

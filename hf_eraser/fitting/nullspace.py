@@ -48,17 +48,21 @@ def null_space(second_moment: Tensor, *, share: float | None = None, energy: flo
     return vectors[:, :taken]
 
 
-def nullspace_gate(forget: Tensor, basis: Tensor, *, gamma: float) -> Tensor:
+def nullspace_gate(forget: Tensor, basis: Tensor, *, gamma: float, target: Tensor | None = None) -> Tensor:
     """
     The gate vector of MLLMEraser's steering matrix (arXiv 2510.04217), which is `v w^T`: all columns of its regression
     target are the same direction v, so the d x d matrix has rank one exactly. With A = F U0 U0^T
 
-        w = A^T (A A^T + gamma I)^-1 1
+        w = A^T (A A^T + gamma I)^-1 t,  t = 1
+
+    With k directions as columns, each for some of the forget inputs, the matrix is the sum of k such products: t is
+    then 1 for a direction's own inputs and 0 for the others.
 
     Args:
         forget: F, the forget readouts, (n_f, d).
         basis: U0, the null space of the retained readouts, (d, m).
         gamma: The ridge, positive.
+        target: t, (n_f,); the default is 1 for all.
 
     Returns:
         w, (d,), float64, with `w = U0 U0^T w`.
@@ -70,13 +74,14 @@ def nullspace_gate(forget: Tensor, basis: Tensor, *, gamma: float) -> Tensor:
         raise ValueError(f"`gamma` must be positive, got {gamma!r}.")
     coordinates = forget.to(torch.float64) @ basis.to(torch.float64)  # (n_f, m); A A^T is its Gram matrix
     n_forget, width = coordinates.shape
+    target = torch.ones(n_forget, dtype=torch.float64) if target is None else target.to(torch.float64)
     # Of the two equal forms, the one whose system is smaller.
     if n_forget <= width:
         system = coordinates @ coordinates.T + gamma * torch.eye(n_forget, dtype=torch.float64)
-        weight = coordinates.T @ torch.linalg.solve(system, torch.ones(n_forget, dtype=torch.float64))
+        weight = coordinates.T @ torch.linalg.solve(system, target)
     else:
         system = coordinates.T @ coordinates + gamma * torch.eye(width, dtype=torch.float64)
-        weight = torch.linalg.solve(system, coordinates.sum(dim=0))
+        weight = torch.linalg.solve(system, coordinates.T @ target)
     return basis.to(torch.float64) @ weight
 
 

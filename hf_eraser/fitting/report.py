@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
+import types
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from ..saving import write_whole
 
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from .source import Source
 
 
@@ -30,7 +36,9 @@ class GateResult:
         forget_rate: Share of forget examples above the conformal threshold.
         false_rate: Share of retained examples above it, each group counted once.
         margin: Distance from the threshold to the weakest forget examples, in standard deviations of retained scores.
+            For an alpha below 0.05 it is from the threshold of twice that, at most of 0.05.
         leak: Share of the norm of held-out retained readouts that the null space lets through; None for the ridge.
+        concept: The number of what it is to recognise, where the examples name several things.
     """
 
     layer: int
@@ -42,18 +50,20 @@ class GateResult:
     false_rate: float
     margin: float
     leak: float | None = None
+    concept: int | None = None
 
 
 @dataclass
 class Calibration:
     """
-    How the thresholds of one modality came about.
+    How the thresholds of one modality came about. Of several concepts' gates together, it counts which forget examples
+    open the gate of their concept and which retained ones open any.
 
     Attributes:
         n_groups: Retained groups that calibrated them.
         alpha: The level that was used.
         supported_alpha: The smallest level that so many groups can support.
-        low, high: The gate's bounds.
+        low, high: The gate's bounds; nan for several gates together.
         forget_rate: Share of held-out forget examples whose gate opens.
         false_rate: Share of held-out retained examples whose gate opens, each group counted once.
     """
@@ -65,6 +75,55 @@ class Calibration:
     high: float
     forget_rate: float
     false_rate: float
+
+
+@dataclass
+class GateScores:
+    """
+    What held-out examples score at one of the chosen gates. On this scale 0 is an average retained example, 1 an
+    average forget one. Nothing tells which example a number belongs to: scores are sorted, and of many some are left
+    out.
+
+    Attributes:
+        layer, readout, modality, parameter, concept: The gate, as in `GateResult`.
+        low, high: Its bounds: it is closed up to `low` and open from `high` on.
+        forget, retained: Scores, ascending; of more than 256 as many, evenly spread from the lowest to the highest.
+        forget_points, retained_points: At most 120 readouts, drawn at random, as pairs: the score, and the place
+            along the first principal component of what the score does not see, in standard deviations. None where
+            there are several concepts.
+    """
+
+    layer: int
+    readout: str
+    modality: Modality
+    parameter: float
+    low: float
+    high: float
+    forget: list[float]
+    retained: list[float]
+    forget_points: list[list[float]]
+    retained_points: list[list[float]]
+    concept: int | None = None
+
+
+@dataclass
+class ConceptResult:
+    """
+    One thing that is forgotten, with a direction and a gate of its own.
+
+    Attributes:
+        concept: Its number, in the order in which the forget set names them; None where it names none, and all is one.
+            The name itself, which may be a person's, is not kept.
+        base_refusal_rate: Share of its refusal examples that the base model refuses.
+        forced_refusal: The refusal that was put into the model's mouth to find the direction, because it refuses too
+            few of them; None where the refusal examples showed it.
+        calibration: Its thresholds, by modality.
+    """
+
+    concept: int | None
+    base_refusal_rate: float
+    forced_refusal: str | None
+    calibration: dict[str, Calibration]
 
 
 @dataclass
@@ -112,7 +171,8 @@ class AttackResult:
 @dataclass
 class FitReport:
     """
-    What `fit` found and chose. `print(report)` is readable; `report.to_json()` is complete.
+    What `fit` found and chose. `print(report)` is readable, `report.plot()` is a picture, `report.to_json()` is
+    complete. It holds numbers and names of settings: no text, picture, answer or group of an example.
 
     Attributes:
         adapter_name: The adapter's name.
@@ -122,14 +182,19 @@ class FitReport:
         layers, strength, steer_decode: What is steered, how much, and whether generated tokens are as well.
         split: What fitting and held-out examples were split by.
         counts: Numbers of examples, by what they were used for.
-        base_refusal_rate: Share of the refusal examples that the base model refuses.
-        direction_norms: Norm of the erasure direction, by steered layer.
+        base_refusal_rate: Share of the refusal examples that the base model refuses, the mean over concepts.
+        direction_norms: Norm of the erasure directions, by decoder layer: the mean norm of the residual stream at the
+            last token of the recall prompts. At strength 1, as much is added.
         calibration: Thresholds, by modality; a modality that is not there is never steered.
         gates: All gates that were tried.
+        scores: What held-out examples score at the chosen gates.
         trials: All settings of layers and strength that were tried.
         attacks: What the gate was attacked with, and what was left of it.
         warnings: Why not to trust the result, in words.
         seconds: Time taken, by step.
+        seed: The seed of the fit.
+        versions: The libraries that it was made with.
+        concepts: What is forgotten, in the order of the adapter's directions.
     """
 
     adapter_name: str
@@ -147,10 +212,14 @@ class FitReport:
     direction_norms: dict[int, float]
     calibration: dict[str, Calibration]
     gates: list[GateResult] = field(default_factory=list)
+    scores: list[GateScores] = field(default_factory=list)
     trials: list[Trial] = field(default_factory=list)
     attacks: list[AttackResult] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    seed: int | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    concepts: list[ConceptResult] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain Python values."""
@@ -160,8 +229,39 @@ class FitReport:
         """The report as JSON; also written to `path` if one is given. Infinite bounds are null."""
         text = json.dumps(_finite(self.to_dict()), indent=2, allow_nan=False)
         if path is not None:
-            Path(path).write_text(text + "\n", encoding="utf-8")
+            write_whole(path, text + "\n")
         return text
+
+    @classmethod
+    def from_json(cls, path_or_text: str | Path) -> FitReport:
+        """
+        Read what `to_json` wrote.
+
+        Args:
+            path_or_text: The JSON itself, or the file that holds it.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If it is not the JSON of a report.
+        """
+        is_text = isinstance(path_or_text, str) and path_or_text.lstrip().startswith("{")
+        text = str(path_or_text) if is_text else Path(path_or_text).read_text(encoding="utf-8")
+        try:
+            return _read(cls, json.loads(text), "the report")
+        except ValueError as error:  # json's own errors are ValueErrors too
+            where = "The text" if is_text else str(path_or_text)
+            raise ValueError(f"{where} is not a fit report as `to_json` writes it: {error}") from error
+
+    def plot(self) -> Figure:
+        """
+        The report as one picture; `report.plot().savefig("fit.png")` saves it. Needs matplotlib.
+
+        Raises:
+            ImportError: If matplotlib is not installed.
+        """
+        from .figure import plot_report
+
+        return plot_report(self)
 
     def __str__(self) -> str:
         where = "each steered layer" if self.gate_layer is None else f"layer {self.gate_layer}"
@@ -180,6 +280,9 @@ class FitReport:
                 f"  {name}  forget inputs steered {result.forget_rate:.1%}, retained {result.false_rate:.1%} "
                 f"(held out; alpha {result.alpha:.3f} from {result.n_groups} groups)"
             )
+        for own in self.concepts if len(self.concepts) > 1 else ():
+            rates = [f"{m} {c.forget_rate:.1%}, retained {c.false_rate:.1%}" for m, c in own.calibration.items()]
+            lines.append(f"    concept {own.concept}: steered {'; '.join(rates) or 'never'}")
         if self.gates:
             lines.append("  best gates, held out:")
             lines.append("    modality  layer  readout  parameter    AUC  forget  false  margin")
@@ -219,6 +322,40 @@ def _finite(value: Any) -> Any:
     return value
 
 
+# What infinity was, where a number that must be there is null: only bounds and what follows from them are infinite.
+_INFINITE = {"low": float("inf"), "high": float("inf"), "margin": -float("inf")}
+
+
+def _read(kind: Any, value: Any, where: str) -> Any:
+    """`value`, from JSON, as the type `kind`; a `ValueError` that says where it is none."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind) and isinstance(value, dict):
+        hints = get_type_hints(kind)
+        fields = dataclasses.fields(kind)
+        required = {f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING}
+        missing, unknown = required - set(value), set(value) - set(hints)
+        if missing:
+            raise ValueError(f"{where} lacks {sorted(missing)}.")
+        if unknown:
+            raise ValueError(f"{where} has {sorted(unknown)}, which this version does not know.")
+        infinite = {name: _INFINITE[name] for name in _INFINITE.keys() & set(hints) if value.get(name) is None}
+        return kind(**{name: _read(hints[name], item, f"`{name}`") for name, item in (value | infinite).items()})
+    if origin is list and isinstance(value, list):
+        return [_read(arguments[0], item, where) for item in value]
+    if origin is dict and isinstance(value, dict):
+        # JSON's keys are text.
+        return {arguments[0](key): _read(arguments[1], item, where) for key, item in value.items()}
+    if origin in (Union, types.UnionType):
+        return None if value is None else _read(arguments[0], value, where)
+    if origin is Literal and value in arguments:
+        return value
+    if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(kind, type) and type(value) is kind:
+        return value
+    raise ValueError(f"{where} cannot be {value!r}.")
+
+
 def find_warnings(report: FitReport, source: Source, *, alpha: float) -> list[str]:
     """Why not to trust a fit, in plain words; empty where nothing was found."""
     warnings = []
@@ -240,35 +377,43 @@ def find_warnings(report: FitReport, source: Source, *, alpha: float) -> list[st
                 f"Only {result.n_groups} groups of retained examples {name} were held out. They support alpha = "
                 f"{result.supported_alpha:.3f}, not {alpha:g}; more groups are needed for that."
             )
-    for modality, name in names.items():
-        tried = [r for r in report.gates if r.modality == modality]
+    for (modality, name), own in itertools.product(names.items(), report.concepts):
+        tried = [r for r in report.gates if r.modality == modality and r.concept == own.concept]
         used = [r for r in tried if report.gate_layer is None or r.layer == report.gate_layer]
         best = max((r.auc for r in used), default=None)
         if best is not None and best < 0.95:
             warnings.append(
-                f"For prompts {name} the gate tells forget from retained inputs with AUC {best:.2f} only (0.95 is the "
-                "least to rely on). Give more forget and retained examples, or ones more alike."
+                f"For prompts {name} the gate{_of(own)} tells forget from retained inputs with AUC {best:.2f} only "
+                "(0.95 is the least to rely on). Give more forget and retained examples, or ones more alike."
+            )
+        if modality in report.calibration and modality not in own.calibration:
+            warnings.append(
+                f"There are too few forget examples {name}{_of(own)}: it is not forgotten in such prompts."
             )
     if source.split.unsplit:
         warnings.append(
             "There were too few forget examples to hold some out; how well they are recognised was measured on those "
             "that fitted the gate, and is optimistic."
         )
-    if report.base_refusal_rate < 0.5:
-        warnings.append(
-            f"The base model refuses only {report.base_refusal_rate:.0%} of the refusal examples, so the direction "
-            "may not be one of refusal. Give `refusal` examples that it does refuse."
-        )
+    for own in report.concepts:
+        if own.forced_refusal is not None:
+            warnings.append(
+                f"The direction{_of(own)} was made from teacher-forced refusals ({own.forced_refusal!r}), because the "
+                f"base model refuses only {own.base_refusal_rate:.0%} of the refusal examples. Give `refusal` "
+                "examples that it does refuse, if there are any."
+            )
     for attack in report.attacks:
         if attack.answered is not None and attack.answered > 0.1 and not attack.kind.startswith("PGD"):
             name = names["image" if attack.modality == "image" else "text"]
-            warnings.append(
-                f"Under the attack {attack.kind!r}, {attack.answered:.0%} of held-out forget prompts {name} are still "
-                "answered."
-            )
+            how = "Asked as they are" if attack.kind == "none" else f"Under the attack {attack.kind!r}"
+            warnings.append(f"{how}, {attack.answered:.0%} of held-out forget prompts {name} are still answered.")
     best_trial = max((trial.refused for trial in report.trials), default=None)
     if best_trial is not None and best_trial < 0.9:
         warnings.append(
             f"At its best the adapter makes the model refuse {best_trial:.0%} of held-out forget examples."
         )
     return warnings
+
+
+def _of(own: ConceptResult) -> str:
+    return "" if own.concept is None else f" of concept {own.concept}"

@@ -112,9 +112,11 @@ def _openness(sums: dict[int, ReadoutSums], config: SteeringAdapterConfig, gates
     for layer in _gate_layers(config):
         has_image = sums[layer].has_image
         readout = sums[layer].read(config.readout, config.text_readout)
-        score = gate_scores(readout, has_image, gates.weight[layer].to(readout.device))[:, 0]
-        low, high = gates.bounds[layer].to(readout.device)[(~has_image).long(), 0].unbind(dim=-1)
-        above.append((score - low) / (high - low))
+        score = gate_scores(readout, has_image, gates.weight[layer].to(readout.device))
+        low, high = gates.bounds[layer].to(readout.device)[(~has_image).long()].unbind(dim=-1)
+        # Of a modality that a concept is never asked about in, the bounds are infinite: that gate stays shut.
+        openness = torch.where(torch.isfinite(low), (score - low) / (high - low), -torch.inf)
+        above.append(openness.amax(dim=1))
     return torch.stack(above).amax(dim=0)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
@@ -18,6 +18,17 @@ from .split import FOLDS, Role, Split
 
 # Views of each picture, beside the picture itself. Forget examples are few, so each is shown more often.
 FORGET_COPIES, RETAIN_COPIES = 5, 1
+
+
+def number_concepts(forget: Sequence[Example], *others: Sequence[Example]) -> list[list[Example]]:
+    """
+    The sets with their concepts numbered, in the order in which the forget set names them.
+
+    What a concept is called may say what is to be forgotten, and a report is published.
+    """
+    named = [concept for concept in dict.fromkeys(example.concept for example in forget) if concept is not None]
+    numbers = {concept: number for number, concept in enumerate(named)}
+    return [[replace(example, concept=numbers.get(example.concept)) for example in of] for of in (forget, *others)]
 
 
 @dataclass(frozen=True)
@@ -44,7 +55,7 @@ class Source:
     Attributes:
         model, processor: The base model and its processor.
         adapted: What adapters are attached to: the model itself, or the `PeftModel` around it.
-        forget, retain: The two sets.
+        forget, retain: The two sets; concepts are numbered, in the order in which they come.
         split: What each of them does in cross-fitting.
         augmentation: How pictures are changed; None for not at all.
         attacks: How questions are changed; attack i is of fold `i % FOLDS`, whose gates are not fitted on it.
@@ -63,12 +74,17 @@ class Source:
     seed: int
     batch_size: int
 
+    @property
+    def concepts(self) -> list[int | None]:
+        """The numbers of what is forgotten, each with a direction and a gate of its own; `[None]` for one thing."""
+        return list(dict.fromkeys(cast("int | None", example.concept) for example in self.forget))
+
     def views(
         self, examples: Sequence[Example], roles: Sequence[Role], *, copies: int, judging: bool
     ) -> tuple[list[View], list[Role]]:
         """
         How examples of these roles are shown: as they are, pictures changed in each of `copies` further views, and the
-        words changed in every other one of those; without pictures, in half as many.
+        words changed in every other one of those; without pictures, in each.
 
         Args:
             examples: The examples.
@@ -90,7 +106,7 @@ class Source:
                 for turn, v in enumerate(at):
                     shown[v] = View(i, v, int(drawn[turn % len(drawn)]))
                 if not changed:
-                    shown += [View(i, 0, int(n)) for n in drawn[: (copies + 1) // 2]]
+                    shown += [View(i, 0, int(n)) for n in drawn[:copies]]
             views += shown
             of_view += [
                 role if view.attack is None else Role(role.fits - {view.attack % FOLDS}, role.judges) for view in shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -75,11 +76,11 @@ def split_examples(forget: Sequence[Example], retain: Sequence[Example], *, rng:
                 forget_fold[i] = None
     forget_roles = [Role(_all_but(fold), fold) for fold in forget_fold]
     unsplit = False
-    for with_image in (True, False):
-        of_modality = [i for i, example in enumerate(forget) if bool(example.images) is with_image]
-        if of_modality and all(forget_fold[i] is None for i in of_modality):
+    for concept, with_image in itertools.product(dict.fromkeys(e.concept for e in forget), (True, False)):
+        alike = [i for i, e in enumerate(forget) if e.concept == concept and bool(e.images) is with_image]
+        if alike and all(forget_fold[i] is None for i in alike):
             unsplit = True
-            for position, i in enumerate(of_modality):
+            for position, i in enumerate(alike):
                 forget_roles[i] = Role(_all_but(None), position % FOLDS)
 
     # A group, such as a person, may be asked about with and without pictures; it is in one fold for both.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from huggingface_hub.utils import tqdm
@@ -15,26 +16,37 @@ from peft import PeftModel, set_peft_model_state_dict
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from ..base import record_base
 from ..config import SteeringAdapterConfig
 from ..data import Example
 from ..decoder import find_decoder
 from ..layer import adapter_layout
 from .capture import steering_off
-from .direction import DirectionMethod, difference_of_means, paired_pca
+from .direction import DirectionMethod, difference_of_means, normalised, paired_pca
+from .forced import refusal_gradients
 from .gates import GateTensors
-from .generation import greedy_answers, is_refusal
+from .generation import REFUSAL, greedy_answers, is_refusal
 from .report import Trial
 from .source import Source, View
 
 
-# Refusals of the base model that are looked at, and held-out forget examples that each trial answers.
-_REFUSAL_EXAMPLES, _TRIAL_EXAMPLES = 32, 48
+# Refusal examples that the base model answers, or questions that a refusal is forced on: of all concepts together, and
+# at least of each.
+_REFUSAL_EXAMPLES, _FEWEST_OF_CONCEPT = 32, 4
+
+# Held-out forget examples that each trial answers.
+_TRIAL_EXAMPLES = 48
+
+# A model that refuses this share of the refusal examples shows by them what a refusal is.
+REFUSES = 0.5
 
 # Evenly spaced as factors, so that the middle of a range has as much room on both sides.
 _STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 # A setting is good enough when it refuses this share of what the best one refuses.
 _ENOUGH = 0.98
+
+_Item = TypeVar("_Item")
 
 # The adapter that trials attach for a moment.
 _TRIAL_NAME = "hf_eraser_trial"
@@ -44,40 +56,91 @@ _TRIAL_NAME = "hf_eraser_trial"
 class Erasure:
     """
     Attributes:
-        directions: The erasure direction of each decoder layer, (1, d), float32.
-        refusals: The base model's distinct answers to refusal examples, where they are refusals.
-        refusal_rate: The share of refusal examples that it refuses.
+        directions: The erasure directions of each decoder layer, (k, d), one for each concept, float32.
+        refusals: What counts as a refusal: the base model's distinct refusals, and what was put into its mouth.
+        refusal_rates: The share of refusal examples that the base model refuses, by concept.
+        forced: What was put into its mouth to make a concept's direction; None for a concept that it does refuse.
     """
 
     directions: dict[int, Tensor]
     refusals: list[str]
-    refusal_rate: float
+    refusal_rates: list[float]
+    forced: list[str | None]
 
 
 def erasure_directions(
     source: Source, recall: Sequence[Example], refusal: Sequence[Example], *, depth: int, method: DirectionMethod
 ) -> Erasure:
-    """The directions from recall to refusal at the last prompt token, and how the base model refuses."""
-    layers = range(depth)
-    last: dict[str, dict[int, Tensor]] = {}
-    for name, examples in (("recall", recall), ("refusal", refusal)):
-        rows: dict[int, list[Tensor]] = {layer: [] for layer in layers}
-        order: list[int] = []
-        as_they_are = [View(i) for i in range(len(examples))]
-        for batch in source.read(examples, layers, views=as_they_are, description=f"Reading {name} examples"):
-            order += batch.indices
-            for layer, sums in batch.sums.items():
-                rows[layer].append(sums.last.to("cpu", torch.float32))
-        # They come ordered by length; pairs are by position.
-        as_given = torch.tensor(order).argsort()
-        last[name] = {layer: torch.cat(rows[layer])[as_given] for layer in layers}
-    direction = paired_pca if method == "paired_pca" else difference_of_means
-    directions = {layer: direction(last["recall"][layer], last["refusal"][layer]) for layer in layers}
-    shown = evenly(refusal, _REFUSAL_EXAMPLES)
+    """
+    The direction of each concept from recall to refusal at the last prompt token, as long as the residual stream.
+
+    Where the base model answers most of a concept's refusal examples, they show no refusal. Then the direction is the
+    one that makes a refusal more likely as the answer to the recall examples.
+
+    Raises:
+        ValueError: If a direction would be zero.
+    """
+    recalls = [of_concept(recall, concept) for concept in source.concepts]
+    refusals = [of_concept(refusal, concept) for concept in source.concepts]
+    share = max(_FEWEST_OF_CONCEPT, _REFUSAL_EXAMPLES // len(source.concepts))
+    shown = sorted({i for positions in refusals for i in evenly(positions, share)})
     with steering_off(source.model):
-        answers = greedy_answers(source.model, source.processor, shown, batch_size=source.batch_size)
-    refusals = [answer for answer in answers if is_refusal(answer)]
-    return Erasure(directions, sorted(set(refusals)), len(refusals) / len(answers))
+        asked = [refusal[i] for i in shown]
+        answers = greedy_answers(source.model, source.processor, asked, batch_size=source.batch_size)
+    given = dict(zip(shown, answers))
+    known = Counter(answer for answer in answers if is_refusal(answer))
+    rates = []
+    for positions in refusals:
+        refused = [is_refusal(given[i]) for i in positions if i in given]
+        rates.append(sum(refused) / len(refused))
+    text = known.most_common(1)[0][0] if known else REFUSAL
+    forced = [None if rate >= REFUSES else text for rate in rates]
+
+    layers = range(depth)
+    recall_last = _read_last(source, recall, layers, "recall")
+    refusal_last = _read_last(source, refusal, layers, "refusal") if None in forced else {}
+    direction = paired_pca if method == "paired_pca" else difference_of_means
+    directions: dict[int, list[Tensor]] = {layer: [] for layer in layers}
+    for from_rows, to_rows, refused_by_force in zip(recalls, refusals, forced):
+        gradients = {}
+        if refused_by_force is not None:
+            questions = [recall[i] for i in evenly(from_rows, share)]
+            gradients = refusal_gradients(source.model, source.processor, questions, refused_by_force)
+        for layer in layers:
+            rows = recall_last[layer][from_rows]
+            if gradients:
+                found = direction(torch.zeros_like(gradients[layer]), gradients[layer])
+            else:
+                found = direction(rows, refusal_last[layer][to_rows])
+            directions[layer].append(normalised(found, rows))
+    stacked = {layer: torch.cat(found) for layer, found in directions.items()}
+    for k, concept in enumerate(source.concepts):
+        if not any(found[k].any() for found in stacked.values()):
+            about = "" if concept is None else f" of concept {concept!r}"
+            raise ValueError(
+                f"`recall` and `refusal` examples{about} read the same, so no direction leads from one to the other: "
+                "the former must be questions that the model answers, the latter ones that it refuses."
+            )
+    return Erasure(stacked, sorted({*known, *(text for text in forced if text is not None)}), rates, forced)
+
+
+def _read_last(source: Source, examples: Sequence[Example], layers: Sequence[int], name: str) -> dict[int, Tensor]:
+    """The residual stream at the last prompt token, in the order of the examples, (n, d) for each layer, float32."""
+    rows: dict[int, list[Tensor]] = {layer: [] for layer in layers}
+    order: list[int] = []
+    as_they_are = [View(i) for i in range(len(examples))]
+    for batch in source.read(examples, layers, views=as_they_are, description=f"Reading {name} examples"):
+        order += batch.indices
+        for layer, sums in batch.sums.items():
+            rows[layer].append(sums.last.to("cpu", torch.float32))
+    # They come ordered by length; pairs are by position.
+    as_given = torch.tensor(order).argsort()
+    return {layer: torch.cat(of_layer)[as_given] for layer, of_layer in rows.items()}
+
+
+def of_concept(examples: Sequence[Example], concept: Hashable) -> list[int]:
+    """The positions of the examples for a concept; those without one are for each."""
+    return [i for i, example in enumerate(examples) if example.concept in (concept, None)]
 
 
 @dataclass(frozen=True)
@@ -193,7 +256,9 @@ def adapter_tensors(
 def attach_fitted(
     model: PreTrainedModel | PeftModel, config: SteeringAdapterConfig, tensors: dict[str, Tensor], adapter_name: str
 ) -> None:
-    """Attach a fitted adapter, active; a failure leaves the model as it was."""
+    """Attach a fitted adapter, active, with its base model recorded; a failure leaves the model as it was."""
+    base: Any = model.get_base_model() if isinstance(model, PeftModel) else model
+    record_base(config, base)
     if isinstance(model, PeftModel):
         model.add_adapter(adapter_name, config)
         model.set_adapter(adapter_name)
@@ -222,8 +287,8 @@ def attached(source: Source, config: SteeringAdapterConfig, erasure: Erasure, ga
             takes_several.set_adapter(others)
 
 
-def evenly(examples: Sequence[Example], count: int) -> list[Example]:
-    """At most `count` of the examples, evenly spread."""
-    if len(examples) <= count:
-        return list(examples)
-    return [examples[i * len(examples) // count] for i in range(count)]
+def evenly(items: Sequence[_Item], count: int) -> list[_Item]:
+    """At most `count` of the items, evenly spread."""
+    if len(items) <= count:
+        return list(items)
+    return [items[i * len(items) // count] for i in range(count)]

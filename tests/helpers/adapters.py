@@ -105,6 +105,12 @@ def fingerprint(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
+def hooks_of(model: nn.Module) -> list[object]:
+    """The forward hooks that are hf_eraser's; transformers' recorders install their own once and leave them."""
+    hooks = [hook for module in model.modules() for hook in module._forward_hooks.values()]
+    return [hook for hook in hooks if hook.__module__.startswith("hf_eraser")]
+
+
 @torch.no_grad()
 def logits(model: nn.Module, inputs: dict[str, Any]) -> Tensor:
     """The model's logits."""

@@ -1,0 +1,243 @@
+"""
+How often retained inputs of new groups are steered, next to the alpha that was asked for.
+
+    python -m examples.false_steering
+    python -m examples.false_steering --models llava --seeds 5
+
+Groups are the known people, the other pictures, the words, and strangers: people whom the models were never taught.
+Each seed draws anew which groups the gates are fitted and calibrated with and which are fresh. Both are asked in the
+same wordings, and their pictures are changed alike: the bound is for inputs that are exchangeable with the retain set.
+
+A fit for each seed and alpha would read the same examples again and again. Here each view of an example is read once,
+and the gates are solved, judged and chosen from that by the functions that `fit` does it with. About 3 minutes for
+each model on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import statistics
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hf_eraser.config import READOUTS
+from hf_eraser.data import read_examples
+from hf_eraser.decoder import find_decoder
+from hf_eraser.fitting.attacks import ATTACKS, Attack
+from hf_eraser.fitting.calibration import group_mean, joint_thresholds
+from hf_eraser.fitting.candidates import RIDGES, judge
+from hf_eraser.fitting.gates import GateTensors, choose_gates, gate_tensors, judge_gates
+from hf_eraser.fitting.report import Modality
+from hf_eraser.fitting.source import RETAIN_COPIES, View
+from hf_eraser.fitting.split import FOLDS, Role
+from hf_eraser.gate import ReadoutSums, gate_scores, gate_values
+
+from .small.forgetting import FORGOTTEN, forgetting_examples
+from .small.load import SMALL_MODELS, load_small_model
+from .small.people import draw_face
+from .small.questions import Fact, Question, ask, facts, picture_of, questions, wordings
+from .small.sources import gate_source
+from .small.strangers import facts_about, stranger
+
+
+ALPHAS = (0.01, 0.05, 0.1)
+
+# Layers that `fit` tries in these models, of 6.
+_LAYERS = (1, 2, 3, 4)
+
+_MODALITIES: tuple[Modality, ...] = ("image", "text")
+
+
+def retained_groups(n_strangers: int) -> dict[str, list[dict[str, Any]]]:
+    """What each group is asked: with a picture and without, once in each way of asking that is for fitting."""
+    by_group: dict[str, list[Fact]] = {}
+    for fact in facts():
+        if fact.group not in FORGOTTEN and not fact.kind.startswith("private"):
+            by_group.setdefault(fact.group, []).append(fact)
+    asked = {group: list(_asked(about, i)) for i, (group, about) in enumerate(by_group.items())}
+    for seed in range(n_strangers):
+        person = stranger(seed)
+        face = draw_face(person)
+        unknown = [
+            dataclasses.replace(question, image=face) if question.kind.endswith("image") else question
+            for question in _asked(facts_about(person), len(by_group) + seed)
+        ]
+        # Should two strangers have the same name, they are one group: it would not be known who is asked about.
+        asked.setdefault(person.name, []).extend(unknown)
+    return {group: [question.example() for question in of_group] for group, of_group in asked.items()}
+
+
+def _asked(about: Sequence[Fact], seed: int) -> Iterator[Question]:
+    rng = np.random.default_rng(seed)
+    for with_picture in (True, False):
+        some = [fact for fact in about if fact.kind.endswith(("image", "picture")) is with_picture]
+        for way in sorted({way for fact in some for way, _ in wordings("fit", fact.attribute)}):
+            fact = some[int(rng.integers(len(some)))]
+            synonyms = [synonym for w, synonym in wordings("fit", fact.attribute) if w == way]
+            image = None if fact.picture is None else picture_of(fact.picture)
+            subject = int(rng.integers(len(fact.subjects)))
+            yield ask(fact, way, synonyms[int(rng.integers(len(synonyms)))], subject, image)
+
+
+def divide(groups: Iterable[str], rng: np.random.Generator) -> tuple[list[str], list[str]]:
+    """Half of the groups, drawn at random, to fit and calibrate with, and the other half."""
+    ordered = sorted(groups)
+    shuffled = [ordered[i] for i in rng.permutation(len(ordered))]
+    return shuffled[: len(shuffled) // 2], shuffled[len(shuffled) // 2 :]
+
+
+def mean_and_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
+    """The mean, and its confidence interval by the percentile bootstrap: the values drawn anew, 10,000 times."""
+    given = np.asarray(values, dtype=float)
+    drawn = np.random.default_rng(0).integers(len(given), size=(10_000, len(given)))
+    low, high = np.quantile(given[drawn].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
+    return float(given.mean()), float(low), float(high)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rates:
+    """
+    How often one delivered gate opens in one modality.
+
+    Attributes:
+        n_groups: Retained groups that calibrated it.
+        false: Share of fresh retained inputs that it steers, each group counted once.
+        above: Share of them above its conformal threshold, to which its lower bound is raised where there is room.
+        forget: Share of forget inputs in new wordings and with new picture changes that it steers.
+        full: Share of them that it steers in full.
+    """
+
+    n_groups: int
+    false: float
+    above: float
+    forget: float
+    full: float
+
+
+def measure_seed(
+    model: Any,
+    processor: Any,
+    groups: dict[str, list[dict[str, Any]]],
+    *,
+    seed: int,
+    memory: dict[tuple[Any, ...], Tensor],
+    attacks: tuple[Attack, ...] = (),
+) -> dict[tuple[Modality, float], Rates]:
+    """Fit gates with some groups and measure on the others, for each alpha; what is in `memory` is not read again."""
+    fitting, fresh = divide(groups, np.random.default_rng(seed))
+    forget = forgetting_examples()["forget"]
+    retain = [example for group in fitting for example in groups[group]]
+    source = gate_source(model, processor, forget, retain, attacks=attacks, seed=seed, memory=memory)
+    hidden_size = find_decoder(model).hidden_size
+    fitted = judge_gates(
+        source,
+        layers=_LAYERS,
+        readouts=READOUTS,
+        parameter="ridge",
+        values=RIDGES,
+        hidden_size=hidden_size,
+        alpha=max(ALPHAS),
+        centred=True,
+    )
+
+    fresh_examples = read_examples([example for group in fresh for example in groups[group]], "fresh")
+    # Shown as those that calibrated were: as they are, changed, and with attacks of one fold.
+    roles = [Role(frozenset(), i % FOLDS) for i in range(len(fresh_examples))]
+    views, _ = source.views(fresh_examples, roles, copies=RETAIN_COPIES, judging=True)
+    (retained,) = source.read(fresh_examples, _LAYERS, views=views, description="Judging by retained examples")
+    of_group = [fresh_examples[view.example].group for view in views]
+    asked = read_examples([q.example() for q in _forgotten()], "asked")
+    as_they_are = [View(i) for i in range(len(asked))]
+    (forgotten,) = source.read(asked, _LAYERS, views=as_they_are, description="Measuring forget examples")
+
+    found = {}
+    for alpha in ALPHAS:
+        # Thresholds, and with them margins and choice, are all that depends on alpha.
+        judged = {
+            place: [judge(one.candidate, one.groups, alpha=alpha) for one in candidates]
+            for place, candidates in fitted.judged.items()
+        }
+        chosen = choose_gates(judged, each=False)
+        gates = gate_tensors(chosen, fitted, gate="calibrated", hidden_size=hidden_size)
+        assert gates.gate_layer is not None
+        score, false = gates_of(gates, retained.sums[gates.gate_layer])
+        _, forget_gate = gates_of(gates, forgotten.sums[gates.gate_layer])
+        for modality, of_concept in chosen.judged[gates.gate_layer].items():
+            rows = retained.has_image if modality == "image" else ~retained.has_image
+            forget_rows = forgotten.has_image if modality == "image" else ~forgotten.has_image
+            group_of_row = [group for group, row in zip(of_group, rows.tolist()) if row]
+            scores = [one.candidate.retain for one in of_concept]
+            thresholds = torch.tensor(joint_thresholds(scores, of_concept[0].groups, alpha=of_concept[0].alpha))
+            thresholds += torch.tensor([fitted.solution(one.candidate, FOLDS).offset for one in of_concept])
+            own = [fitted.concepts.index(one.candidate.concept) for one in of_concept]
+            above = score[rows][:, own] > thresholds
+            found[modality, alpha] = Rates(
+                n_groups=gates.calibration[modality].n_groups,
+                false=group_mean((false[rows] > 0).double(), group_of_row),
+                above=group_mean(above.any(dim=1).double(), group_of_row),
+                forget=float((forget_gate[forget_rows] > 0).double().mean()),
+                full=float((forget_gate[forget_rows] == 1).double().mean()),
+            )
+    return found
+
+
+def _forgotten() -> list[Question]:
+    kinds = ["person_image", "person_text", "public_image", "public_text"]
+    return questions("measure", kinds=kinds, groups=FORGOTTEN, per_fact=8)
+
+
+def gates_of(gates: GateTensors, sums: ReadoutSums) -> tuple[Tensor, Tensor]:
+    """The scores of each prompt, (batch, k), and its most open gate, (batch,), as the adapter computes them."""
+    layer = gates.gate_layer
+    assert layer is not None
+    readout = sums.read(gates.readout, gates.text_readout)
+    score = gate_scores(readout, sums.has_image, gates.weight[layer])
+    return score, gate_values(score, sums.has_image, gates.bounds[layer], "calibrated").amax(dim=1)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", choices=SMALL_MODELS, default=SMALL_MODELS, help="default: both")
+    parser.add_argument("--seeds", type=int, default=20, help="how often groups are drawn anew, at least twice")
+    parser.add_argument("--strangers", type=int, default=400, help="how many people the models do not know")
+    parser.add_argument("--attacks", action="store_true", help="also show questions reworded, as `fit` does; slower")
+    arguments = parser.parse_args()
+    groups = retained_groups(arguments.strangers)
+    lines = [
+        "| model | asked | alpha | groups | falsely steered | above threshold | forgotten, steered | in full |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name in arguments.models:
+        model, processor = load_small_model(name)
+        memory: dict[tuple[Any, ...], Tensor] = {}
+        attacks = ATTACKS if arguments.attacks else ()
+        seeds = [
+            measure_seed(model, processor, groups, seed=seed, memory=memory, attacks=attacks)
+            for seed in range(arguments.seeds)
+        ]
+        for modality in _MODALITIES:
+            for alpha in ALPHAS:
+                rates = [seed[modality, alpha] for seed in seeds]
+                n_groups = round(statistics.fmean(rate.n_groups for rate in rates))
+                shares = [
+                    f"{mean:.2%} [{low:.2%}, {high:.2%}]"
+                    for mean, low, high in (
+                        mean_and_interval([getattr(rate, column) for rate in rates])
+                        for column in ("false", "above", "forget", "full")
+                    )
+                ]
+                lines.append(f"| {name} | {modality} | {alpha:g} | {n_groups} | {' | '.join(shares)} |")
+    print(
+        f"\nMean over {arguments.seeds} seeds [95% confidence interval by the bootstrap over seeds]\n\n"
+        + "\n".join(lines)
+    )
+
+
+if __name__ == "__main__":
+    main()
