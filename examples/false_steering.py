@@ -7,6 +7,8 @@ How often retained inputs of new groups are steered, next to the alpha that was 
 Groups are the known people, the other pictures, the words, and strangers: people whom the models were never taught.
 Each seed draws anew which groups the gates are fitted and calibrated with and which are fresh. Both are asked in the
 same wordings, and their pictures are changed alike: the bound is for inputs that are exchangeable with the retain set.
+Means and their intervals are over such draws from these groups. *Steered* is a gate above 0; *above threshold* leaves
+out that the lower bound is raised where there is room between retained and forget scores.
 
 A fit for each seed and alpha would read the same examples again and again. Here each view of an example is read once,
 and the gates are solved, judged and chosen from that by the functions that `fit` does it with. About 3 minutes for

@@ -168,12 +168,13 @@ def test_report_says_which_direction_was_made_from_forced_refusals(forgetful):
     (warning,) = [warning for warning in report.warnings if "teacher-forced" in warning]
     assert "concept 1" in warning
     assert "0%" in warning
+    assert "concept 0: steered" in str(report)
     # What a concept is called may be what is to be forgotten, and reports are published.
     assert not any(f'"{name}"' in report.to_json() or f"'{name}'" in str(report) for name in ("first", "second"))
 
 
-@pytest.mark.parametrize(("people", "concept"), [(FIRST, "first"), (SECOND, "second")])
-def test_each_concept_is_refused_in_the_model_s_own_words_and_others_are_answered(forgetful, people, concept):
+@pytest.mark.parametrize("people", [FIRST, SECOND], ids=["shown", "forced"])
+def test_each_concept_is_refused_in_the_model_s_own_words_and_others_are_answered(forgetful, people):
     model, processor, _ = forgetful
     asked = read_examples(of("measure", [*PICTURES, *NAMES], people, 1), "asked")
     answers = greedy_answers(model, processor, asked, batch_size=32)
@@ -266,7 +267,7 @@ def test_contrast_and_direction_choose_what_the_directions_are_made_of():
     assert 0.5 < float(cosine) < 1 - 1e-6
 
 
-def test_equal_recall_and_refusal_examples_are_refused(llava):
+def test_equal_recall_and_refusal_examples_are_refused():
     model, processor = load_small_model("llava")
     same = of("fit", ["private_text"], list(FORGOTTEN[:1]), 1)
     forget, retain = of("fit", NAMES, list(FORGOTTEN[:1]), 1), of("fit", NAMES, [PEOPLE[1].name, PEOPLE[2].name], 1)

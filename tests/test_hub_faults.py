@@ -358,8 +358,8 @@ while folder := os.read(0, 1000).decode().strip():
 @pytest.fixture
 def push(hub, llava, tmp_path):
     """
-    A function that pushes the adapter of a number, in a process that is killed after `kill_after` bytes of traffic; it
-    returns the process's exit status and the traffic.
+    A function that pushes the adapter of a number, in a process that is killed at an event on the Hub: part of a
+    request has come, or an answer is to be sent. It returns the process's exit status and the number of events.
     """
     model, _ = llava
     model.save_pretrained(tmp_path / "base")
@@ -376,21 +376,21 @@ def push(hub, llava, tmp_path):
         process.stdin.flush()
         return int(process.stdout.readline())
 
-    def push(number, kill_after=float("inf")):
+    def push(number, kill_at=None):
         attach(model, seed=number, strength=1.0 + number)
         model.save_pretrained(tmp_path / str(number))
         model.delete_adapter("default")
-        pid, traffic = told(tmp_path / str(number)), 0
+        pid, events = told(tmp_path / str(number)), 0
 
-        def count(size):
-            nonlocal traffic
-            traffic += size
-            if traffic >= kill_after:
+        def count():
+            nonlocal events
+            events += 1
+            if events == kill_at:
                 os.kill(pid, signal.SIGKILL)
                 raise ConnectionError("The client was killed.")
 
-        hub.state.on_traffic = count
-        return told("go"), traffic
+        hub.state.on_event = count
+        return told("go"), events
 
     assert process.stdout.readline() == "ready\n"
     yield push
@@ -411,19 +411,19 @@ def number_on(hub, folder):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="The pushing processes are forked.")
 def test_push_that_is_killed_at_any_moment_leaves_the_old_adapter_or_the_new_one(hub, push, tmp_path):
-    assert push(0)[0] == 0
-    # The first push sends a card as well.
-    status, traffic = push(1)
+    assert push(10)[0] == 0
+    # The first push made the repository and its card, a later one shows how many events there are.
+    status, events = push(11)
     assert status == 0
-    moments = random.Random(0)
+    moments = [*range(1, events + 1), *range(1, events + 1)]
+    random.Random(0).shuffle(moments)
     outcomes = collections.Counter()
-    for number in range(2, 32):
+    for number, moment in enumerate(moments[:30], start=12):
         before = number_on(hub, tmp_path)
-        status, _ = push(number, kill_after=moments.uniform(1, traffic))
+        status, _ = push(number, kill_at=moment)
         after = number_on(hub, tmp_path)
-        assert (status, after) in ((0, number), (-signal.SIGKILL, number), (-signal.SIGKILL, before))
-        outcomes[status, "new" if after == number else "old"] += 1
-    assert outcomes[-signal.SIGKILL, "old"] + outcomes[-signal.SIGKILL, "new"] >= 25
-    print(outcomes)
-    assert push(100)[0] == 0
-    assert number_on(hub, tmp_path) == 100
+        assert (status, after) in ((-signal.SIGKILL, before), (-signal.SIGKILL, number), (0, number))
+        outcomes[status] += 1
+    assert outcomes[-signal.SIGKILL] >= 25
+    assert push(99)[0] == 0
+    assert number_on(hub, tmp_path) == 99

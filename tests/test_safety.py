@@ -10,7 +10,9 @@ import shutil
 import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -443,6 +445,50 @@ def test_type_spelt_so_that_it_is_overlooked_is_refused(untouched, folder):
         load_plain(untouched, folder)
     with pytest.raises(ValueError, match="at most 1048576"):
         load_peft(untouched, folder)
+
+
+class LargeRepository(BaseHTTPRequestHandler):
+    """Answers as the Hub does about one adapter whose tensors have 2 GiB; notes what is asked for."""
+
+    config: bytes
+    asked: list[str]
+
+    def do_HEAD(self) -> None:
+        self.asked.append(f"{self.command} {self.path.rsplit('/', 1)[-1]}")
+        self.send_response(200)
+        self.send_header("X-Repo-Commit", "c" * 40)
+        self.send_header("ETag", '"d"')
+        self.send_header("Content-Length", str(len(self.config) if self.path.endswith(".json") else 2 << 30))
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+        self.wfile.write(self.config)
+
+    def log_message(self, *arguments: Any) -> None:
+        pass
+
+
+def test_tensors_that_are_too_large_are_not_downloaded(untouched, good, tmp_path, monkeypatch):
+    monkeypatch.setattr(LargeRepository, "config", (good / "adapter_config.json").read_bytes(), raising=False)
+    monkeypatch.setattr(LargeRepository, "asked", [], raising=False)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), LargeRepository)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    endpoint = f"http://127.0.0.1:{server.server_port}"  # as HF_ENDPOINT would have it, in a process of its own
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", endpoint)
+    monkeypatch.setattr(
+        "huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    )
+    try:
+        with pytest.raises(ValueError, match="has 2147483648 bytes, at most 1073741824 are allowed"):
+            untouched.load_adapter("org/large", cache_dir=str(tmp_path))
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert "GET adapter_config.json" in LargeRepository.asked
+    assert "HEAD adapter_model.safetensors" in LargeRepository.asked
+    assert "GET adapter_model.safetensors" not in LargeRepository.asked
 
 
 # The base model

@@ -59,10 +59,10 @@ def normalised(direction: Tensor, recall: Tensor) -> Tensor:
 
     The other unit at hand is the distance between refusal and recall along the direction, which the direction comes
     with. On two small models the strength at which one steered layer by itself makes half of the answers refusals was
-    measured for each layer and for each way of making directions: in this unit it lies between 0.5 and 0.95 for all of
-    them, and from layer to layer its logarithm has a standard deviation of 0.00 to 0.13, in the other unit 0.04 to
-    0.15. Besides, the distance grows with the noise of a mean over few examples, and a direction that is made from a
-    likelihood has none.
+    measured for each layer and each way of making directions (the principal component on one of them only): in this
+    unit it lies between 0.5 and 0.95 for all of them, and from layer to layer its logarithm has a standard deviation
+    of 0.00 to 0.13, in the other unit 0.04 to 0.15. Besides, the distance grows with the noise of a mean over few
+    examples, and a direction that is made from a likelihood has none.
 
     Args:
         direction: (k, d).

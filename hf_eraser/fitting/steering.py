@@ -30,15 +30,15 @@ from .report import Trial
 from .source import Source, View
 
 
-# Refusal examples that the base model answers, or questions that a refusal is forced on: of all concepts together, and
-# at least of each.
+# Refusal examples that the base model is asked, and questions that a refusal is forced on: of all concepts together,
+# and of each at least.
 _REFUSAL_EXAMPLES, _FEWEST_OF_CONCEPT = 32, 4
 
 # Held-out forget examples that each trial answers.
 _TRIAL_EXAMPLES = 48
 
 # A model that refuses this share of the refusal examples shows by them what a refusal is.
-REFUSES = 0.5
+_REFUSES = 0.5
 
 # Evenly spaced as factors, so that the middle of a range has as much room on both sides.
 _STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -94,7 +94,7 @@ def erasure_directions(
         refused = [is_refusal(given[i]) for i in positions if i in given]
         rates.append(sum(refused) / len(refused))
     text = known.most_common(1)[0][0] if known else REFUSAL
-    forced = [None if rate >= REFUSES else text for rate in rates]
+    forced = [None if rate >= _REFUSES else text for rate in rates]
 
     layers = range(depth)
     recall_last = _read_last(source, recall, layers, "recall")

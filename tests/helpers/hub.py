@@ -55,7 +55,7 @@ class Hub:
             self._state.repositories.clear()
             self._state.faults.clear()
             self._state.requests.clear()
-            self._state.on_traffic = None
+            self._state.on_event = None
         self.empty_cache()
 
     def empty_cache(self) -> None:

@@ -69,8 +69,8 @@ class HubState:
         self.repositories: dict[tuple[str, str], Repository] = {}
         self.faults: list[Fault] = []
         self.requests: list[str] = []
-        # Called with the number of bytes of each piece of a request, and once for each answer.
-        self.on_traffic: Callable[[int], None] | None = None
+        # Called with each piece of a request's body that has arrived, and before each answer.
+        self.on_event: Callable[[], None] | None = None
 
     def fault_of(self, request: str) -> Fault | None:
         """The first fault that applies to a request and is not used up."""
@@ -157,19 +157,19 @@ class HubHandler(BaseHTTPRequestHandler):
 
     def _read(self, size: int, pieces: list[bytes]) -> None:
         while size:
-            piece = self.rfile.read(min(size, 4096))
+            piece = self.rfile.read(min(size, 512))
             if not piece:
                 raise ConnectionError("The client went away in the middle of a request.")
             size -= len(piece)
             pieces.append(piece)
-            self._traffic(len(piece))
+            self._event()
 
-    def _traffic(self, size: int) -> None:
-        if self.state.on_traffic is not None:
-            self.state.on_traffic(size)
+    def _event(self) -> None:
+        if self.state.on_event is not None:
+            self.state.on_event()
 
     def _write(self, answer: Answer, drop_after: int | None) -> None:
-        self._traffic(1)
+        self._event()
         self.send_response(answer.status)
         for name, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
             self.send_header(name, value)
