@@ -181,8 +181,8 @@ class SteeringLayer:
             for name, gate in zip(group, gates.split(sizes, dim=1)):
                 if call.rows is not None:
                     gate = torch.where(call.rows[name][:, None], gate, 0.0)
-                earlier = decision.gates.get(self._gate_key(name))
-                decision.gates[self._gate_key(name)] = gate if earlier is None else torch.maximum(gate, earlier)
+                earlier = decision.gates.get(self.gate_key(name))
+                decision.gates[self.gate_key(name)] = gate if earlier is None else torch.maximum(gate, earlier)
 
     def _delta(self, hidden: Tensor, call: SteeringCall, *, steer_decode: bool) -> Tensor | None:
         """
@@ -198,12 +198,12 @@ class SteeringLayer:
             name
             for name in call.adapters
             if name in self.steering_direction
-            and self._gate_key(name) in gates
+            and self.gate_key(name) in gates
             and self.steering_configs[name].steer_decode is steer_decode
         ]
         delta = None
         for group in self._folded([None] * len(names), names):
-            scaled = [gates[self._gate_key(name)] * self.steering_configs[name].strength for name in group]
+            scaled = [gates[self.gate_key(name)] * self.steering_configs[name].strength for name in group]
             direction = self.steering_direction.folded(group, hidden.device)
             shift = (torch.cat(scaled, dim=1).to(hidden.device)[..., None] * direction).sum(dim=1)
             delta = shift if delta is None else delta + shift
@@ -218,7 +218,8 @@ class SteeringLayer:
             groups.setdefault((kind,) if name in merged else name, []).append(name)
         return list(groups.values())
 
-    def _gate_key(self, name: str) -> GateKey:
+    def gate_key(self, name: str) -> GateKey:
+        """Under which key the gates that steer this layer with adapter `name` are kept."""
         return name, None if self.steering_configs[name].gate_layer is not None else self.steering_index
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -12,7 +13,7 @@ from transformers import PreTrainedModel
 
 from .call import BASE, CALL_ARGUMENT, SteeringCall, adapter_of_each_row, generating, handed_down, names_of_rows
 from .decoder import Decoder, image_token_ids
-from .layer import SteeringLayer, SteeringTensors, detach
+from .layer import TENSOR_KINDS, SteeringLayer, SteeringTensors, detach
 from .retype import restore_type, retype
 from .saving import saved_whole
 
@@ -126,6 +127,44 @@ class DisabledAdapters:
     ) -> None:
         for layer in self._were_enabled:
             layer.enable_adapters(True)
+
+
+@contextmanager
+def steered_by(model: nn.Module, adapters: Sequence[str], *, strength: float = 1.0) -> Iterator[None]:
+    """
+    Just these steering adapters act inside, whatever is active, switched off or merged; afterwards all is as before.
+
+    Args:
+        model: The model, plain or a `PeftModel`.
+        adapters: Their names; none for the model without steering.
+        strength: What each one's own strength is multiplied by, at least 0.
+
+    Raises:
+        ValueError: If one is not attached.
+    """
+    layers = [module for module in model.modules() if isinstance(module, SteeringLayer)]
+    configs = {id(config): config for layer in layers for config in layer.steering_configs.values()}.values()
+    attached = {name for layer in layers for name in layer.steering_configs}
+    unknown = sorted(set(adapters) - attached)
+    if unknown:
+        raise ValueError(f"`adapters` names {unknown}, the steering adapters are {sorted(attached)}.")
+    containers = [getattr(layer, kind) for layer in layers for kind in TENSOR_KINDS]
+    states = [(tensors.active_adapters, tensors.disable_adapters, tensors.merged_adapters) for tensors in containers]
+    strengths = [config.strength for config in configs]
+    try:
+        for tensors in containers:
+            tensors.set_adapter(list(adapters))
+            tensors.enable_adapters(True)
+        for config in configs:
+            config.strength *= strength
+        yield
+    finally:
+        for tensors, (active, disabled, merged) in zip(containers, states):
+            tensors.set_adapter(active)
+            tensors.enable_adapters(not disabled)
+            tensors.merged_adapters = merged
+        for config, own in zip(configs, strengths):
+            config.strength = own
 
 
 def make_steered(model: PreTrainedModel, decoder: Decoder) -> None:
