@@ -188,6 +188,14 @@ def test_folder_of_the_base_model_is_not_published(hub, llava, kind, tmp_path):
     assert json.loads(hub.files("org/forget")["adapter_config.json"])["base_model_name_or_path"] == "org/base"
 
 
+def test_saving_with_push_to_hub_publishes_the_same(hub, base, tmp_path):
+    attach(base)
+    base.save_pretrained(tmp_path / "forget", push_to_hub=True, repo_id="org/forget", token=hub.token, private=True)
+    assert (tmp_path / "forget" / "adapter_model.safetensors").is_file()
+    assert hub.repository("org/forget").private
+    assert hub.files("org/forget").keys() >= {"README.md", "adapter_config.json", "adapter_model.safetensors"}
+
+
 def test_several_active_adapters_on_a_plain_model_are_refused_before_anything_is_sent(hub, base):
     attach(base, "one")
     attach(base, "two", seed=1)
