@@ -93,7 +93,7 @@ def _gates(gates: Sequence[GateDecision]) -> str:
     html = _gate(ordered[0])
     if len(ordered) > 1:
         others = "".join(f"<p>Layer {gate.layer}, direction {gate.direction}</p>{_gate(gate)}" for gate in ordered[1:])
-        html += f"<details><summary>{len(ordered) - 1} more gates</summary>{others}</details>"
+        html += f"<details><summary>Other gates: {len(ordered) - 1}</summary>{others}</details>"
     return html
 
 
@@ -137,6 +137,7 @@ _READ = {
     "prompt": "the whole prompt",
     "image": "the picture",
     "text": "the words of the prompt",
+    "joined": "the last token and the whole prompt",
 }
 
 
