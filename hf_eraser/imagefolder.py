@@ -14,7 +14,7 @@ from huggingface_hub.utils import validate_repo_id
 SPLITS = ("forget", "retain", "recall", "refusal")
 
 _REQUIRED = ("forget", "retain")
-_KEYS = {"file_name", "prompt", "group", "wording", "answer"}
+_KEYS = {"file_name", "prompt", "group", "wording", "concept", "answer"}
 
 
 def read_imagefolder(source: str | Path) -> dict[str, list[dict[str, Any]]]:
@@ -23,8 +23,8 @@ def read_imagefolder(source: str | Path) -> dict[str, list[dict[str, Any]]]:
 
     The layout is the Hub's imagefolder, one sub-folder a set: `forget/` and `retain/`, and `recall/` and `refusal/` if
     wanted. In each, `metadata.jsonl` has one JSON object a line: `prompt`, and optionally `file_name` (the picture's
-    path from that sub-folder; without it the example is text only), `group`, `wording` and `answer`. Pictures are
-    not opened here.
+    path from that sub-folder; without it the example is text only), `group`, `wording`, `concept` and `answer`.
+    Pictures are not opened here.
 
     Args:
         source: A folder; if there is none of that name, the id of a dataset repository, which is downloaded.
@@ -82,7 +82,7 @@ def _read_line(line: bytes, folder: Path, where: str) -> dict[str, Any]:
     entry = {key: value for key, value in entry.items() if value is not None}
     if not isinstance(entry.get("prompt"), str) or not entry["prompt"].strip():
         raise ValueError(f"{where}: 'prompt' must be a text that is not empty, got {entry.get('prompt')!r}.")
-    for key in entry.keys() & {"group", "wording"}:
+    for key in entry.keys() & {"group", "wording", "concept"}:
         # A bool is an int; a float need not equal itself after it was written and read.
         if not isinstance(entry[key], (str, int)) or isinstance(entry[key], bool):
             raise ValueError(f"{where}: {key!r} must be a text or a whole number, got {entry[key]!r}.")

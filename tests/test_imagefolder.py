@@ -30,6 +30,7 @@ EXAMPLES = st.fixed_dictionaries(
         "image": st.integers(0, 2).map(picture),
         "group": TEXTS | st.integers(),
         "wording": TEXTS | st.integers(),
+        "concept": TEXTS | st.integers(),
         "answer": TEXTS,
     },
 )
