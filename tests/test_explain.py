@@ -34,10 +34,10 @@ def expected_gate(rows, name):
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-@pytest.mark.parametrize("rank", [1, 2])
-def test_gate_is_the_one_that_the_forward_pass_uses_and_follows_from_score_and_bounds(untaught, side, rank):
+@pytest.mark.parametrize(("rank", "readout"), [(1, "image"), (2, "image"), (2, "joined")])
+def test_gate_is_the_one_that_the_forward_pass_uses_and_follows_from_score_and_bounds(untaught, side, rank, readout):
     model, processor = untaught
-    attach(model, rank=rank, low=-60.0, high=60.0, readout="image", text_readout="last")
+    attach(model, rank=rank, low=-60.0, high=60.0, readout=readout, text_readout="last")
     inputs = batch_of(model, processor, PROMPTS, side)
     rows = gate_decisions(model, inputs)
     gates = as_tensor(rows, "default", "gate")
@@ -47,7 +47,7 @@ def test_gate_is_the_one_that_the_forward_pass_uses_and_follows_from_score_and_b
     assert torch.equal(gates, expected_gate(rows, "default"))
     assert [row["default"][0].modality for row in rows] == HAS_IMAGE
     assert [row["default"][0].readout for row in rows] == [
-        "image" if kind == "image" else "last" for kind in HAS_IMAGE
+        readout if kind == "image" else "last" for kind in HAS_IMAGE
     ]
     assert all(gate.layer == 1 and gate.direction == i for row in rows for i, gate in enumerate(row["default"]))
     assert all(gate.is_open is (gate.gate > 0) for row in rows for gate in row["default"])
