@@ -12,12 +12,6 @@ import torch
 from peft import PeftModel
 from PIL import Image
 from transformers import (
-    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoModelForImageTextToText,
-    AutoProcessor,
-    AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     ProcessorMixin,
@@ -26,6 +20,7 @@ from transformers import (
 from .app_page import CSS, Answer, page_of, problem
 from .data import check_processor, encode, open_image, read_examples
 from .explain import decisions_on
+from .loading import load_model
 from .steered_model import attached_adapters, steered_by
 
 
@@ -94,14 +89,10 @@ def load(
             f"`adapters` must be at least one adapter, and no two folders or repositories of one name, got "
             f"{[str(adapter) for adapter in adapters]}."
         )
-    takes_pictures = type(AutoConfig.from_pretrained(model_id)) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
-    kinds: tuple[Any, Any] = (AutoModelForCausalLM, AutoTokenizer)
-    if takes_pictures:
-        kinds = (AutoModelForImageTextToText, AutoProcessor)
-    model = kinds[0].from_pretrained(model_id, device_map="auto").eval()
+    model, processor = load_model(str(model_id))
     for name, adapter in zip(names, adapters):
         model.load_adapter(str(adapter), adapter_name=name)
-    return model, kinds[1].from_pretrained(model_id)
+    return model, processor
 
 
 def serve(app: gr.Blocks, *, port: int | None = None, wait: bool = True) -> str:

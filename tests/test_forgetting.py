@@ -67,11 +67,13 @@ def test_fitting_measuring_and_switching_off_leave_the_base_as_it_was(case, meas
 
 def test_report_knows_what_was_measured(case, measured):
     *_, report = case
-    assert report.warnings == []
     assert report.base_refusal_rate > 0.9
     for modality, name in (("image", "forgotten people, picture"), ("text", "forgotten people, by name")):
         # Held-out examples are no worse a guess of what users will see than ten points.
-        assert report.calibration[modality].forget_rate == pytest.approx(1 - measured[name].same_logits, abs=0.1)
+        (as_asked,) = [a for a in report.attacks if a.kind == "none" and a.modality == modality]
+        assert as_asked.opened == pytest.approx(1 - measured[name].same_logits, abs=0.1)
+    # All else that it could warn of is as it should be; what attacks leave is said.
+    assert all(warning.startswith(("Under the attack", "For prompts of text only")) for warning in report.warnings)
 
 
 def test_fitted_adapter_gives_the_same_logits_in_a_new_process_by_each_loading_path(case, tmp_path):
