@@ -151,7 +151,16 @@ def test_example_that_cannot_be_attacked_is_named(llava, change, error, message)
 
 
 @pytest.mark.parametrize(
-    "bad", [{"norm": "l1"}, {"eps": 0.0}, {"eps": float("nan")}, {"eps": 1e-4}, {"steps": 0}, {"step": -1.0}]
+    "bad",
+    [
+        {"norm": "l1"},
+        {"eps": 0.0},
+        {"eps": float("nan")},
+        {"eps": 1e-4},
+        {"steps": 0},
+        {"step": -1.0},
+        {"restarts": 2, "random_start": False},
+    ],
 )
 def test_bad_attack_is_named(bad):
     with pytest.raises(ValueError, match=f"`{next(iter(bad))}`"):

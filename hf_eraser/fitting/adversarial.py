@@ -61,6 +61,8 @@ class PGD:
         for name in ("steps", "restarts"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)!r}.")
+        if self.restarts > 1 and not self.random_start:
+            raise ValueError(f"`restarts`={self.restarts} without `random_start` would make the same try each time.")
 
 
 # What a perturbation is to lower: of the model's inputs, the loss of each row, (n,), and whether the row got there.
