@@ -20,6 +20,13 @@ from .small.load import SMALL_MODELS, load_small_model
 from .small.questions import questions
 
 
+# What is fitted: one gate for all people, or one for each; without or with questions under attack.
+_FITS: dict[str, dict[str, bool]] = {
+    "one gate, `attacks=False`": {"by_person": False, "attacks": False},
+    "one gate, hardened": {"by_person": False, "attacks": True},
+    "a gate each, hardened": {"by_person": True, "attacks": True},
+}
+
 _WITH_PICTURE, _BY_NAME = ("person_image", "public_image"), ("person_text", "public_text")
 
 
@@ -47,11 +54,11 @@ def main() -> None:
     for name in parser.parse_args().models:
         shown = cases()
         columns: dict[str, dict[tuple[str, str], float]] = {}
-        for title, attacks in (("before hardening", False), ("after", True)):
+        for title, options in _FITS.items():
             model, processor = load_small_model(name)
             if not columns:
                 columns["adapter off"] = {key: recovered(model, processor, asked) for key, asked in shown.items()}
-            print(f"\n{fit_forgetting(model, processor, attacks=attacks)}", flush=True)
+            print(f"\n{fit_forgetting(model, processor, **options)}", flush=True)
             columns[title] = {key: recovered(model, processor, asked) for key, asked in shown.items()}
         model, processor = load_small_model(name, without=FORGOTTEN)
         columns["never taught"] = {key: recovered(model, processor, asked) for key, asked in shown.items()}
