@@ -21,7 +21,7 @@ from .small.questions import questions
 
 
 # What is fitted: one gate for all people, or one for each; without or with questions under attack.
-_FITS: dict[str, dict[str, bool]] = {
+_FITS: dict[str, dict[str, Any]] = {
     "one gate, `attacks=False`": {"by_person": False, "attacks": False},
     "one gate, hardened": {"by_person": False, "attacks": True},
     "a gate each, hardened": {"by_person": True, "attacks": True},
