@@ -78,9 +78,10 @@ def register() -> None:
     peft_model.load_peft_weights = _already_read_or(peft_model.load_peft_weights)
     for module in (transformers_peft, auto_factory):
         module.find_adapter_config_file = _checked_file(module.find_adapter_config_file)  # type: ignore[attr-defined]
-    PreTrainedModel._load_pretrained_model = staticmethod(  # type: ignore[method-assign]
-        _with_commit_noted(PreTrainedModel._load_pretrained_model)
-    )
+    if hasattr(PreTrainedModel, "_load_pretrained_model"):  # without it, commits are found less often
+        PreTrainedModel._load_pretrained_model = staticmethod(  # type: ignore[method-assign]
+            _with_commit_noted(PreTrainedModel._load_pretrained_model)
+        )
 
 
 # What `PeftModel.load_adapter` is to load, where the files were read by `read_adapter`.
@@ -273,9 +274,9 @@ def _with_commit_noted(load_pretrained_model: Callable[..., Any]) -> Callable[..
     def load(*args: Any, **kwargs: Any) -> Any:
         result = load_pretrained_model(*args, **kwargs)
         given = signature.bind(*args, **kwargs).arguments
-        files = given.get("checkpoint_files") or []
-        if files and not os.path.basename(files[0]).startswith("adapter_"):
-            given["model"].config._commit_hash = extract_commit_hash(files[0], None)
+        files, model = given.get("checkpoint_files") or [], given.get("model")
+        if files and model is not None and not os.path.basename(files[0]).startswith("adapter_"):
+            model.config._commit_hash = extract_commit_hash(files[0], None)
         return result
 
     return load
