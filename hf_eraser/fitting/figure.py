@@ -63,9 +63,7 @@ def plot_report(report: FitReport) -> Figure:
     except ImportError as error:
         raise ImportError("A report is drawn with matplotlib: `pip install 'hf_eraser[report]'`.") from error
 
-    # One gate a modality is drawn. Where each layer has its own they are alike, and the first decides first.
-    shown = {modality: next((s for s in report.scores if s.modality == modality), None) for modality in _WORDS}
-    scores = [found for found in shown.values() if found is not None and report.gate != "always"]
+    scores = [] if report.gate == "always" else [s for m in _WORDS if (s := _drawn(report, m)) is not None]
     # The user's style is left out of the picture, and the picture's out of the user's.
     with style.context(["default", _STYLE]):
         figure = Figure(figsize=(13.5, 8.4), dpi=140, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
@@ -98,13 +96,27 @@ def _headline(report: FitReport) -> str:
     )
 
 
+def _drawn(report: FitReport, modality: str) -> GateScores | None:
+    """The gate of a modality that is drawn: of several concepts' the one that fewest forget examples open."""
+    found = [scores for scores in report.scores if scores.modality == modality]
+    # Where each layer has gates of its own they are alike, and the first decides first.
+    found = [scores for scores in found if scores.layer == found[0].layer]
+    return min(found, key=lambda s: float(np.mean(np.asarray(s.forget) > s.low)), default=None)
+
+
+def _of_concept(scores: Sequence[GateScores]) -> str:
+    """Which concepts the gates of a panel are for, as an addition to its title."""
+    named = sorted({str(s.concept) for s in scores if s.concept is not None})
+    return f" (concept {', '.join(named)})" if named else ""
+
+
 def _empty(axes: Axes, why: str) -> None:
     axes.set_axis_off()
     axes.text(0.5, 0.5, why, ha="center", va="center", color="#666666", transform=axes.transAxes)
 
 
 def _draw_scores(axes: Axes, scores: Sequence[GateScores]) -> None:
-    axes.set_title("Does the gate tell them apart?")
+    axes.set_title("Does the gate tell them apart?" + _of_concept(scores))
     if not scores:
         return _empty(axes, "there is no gate: every prompt is steered")
     labels, colours = [], []
@@ -138,10 +150,15 @@ def _draw_gates(axes: Axes, gates: Sequence[GateResult], scores: Sequence[GateSc
     axes.set_title("Which gate has most room?")
     if not gates:
         return _empty(axes, "no gate was tried")
-    best: dict[tuple[str, str], dict[int, float]] = {}
+    # The best parameter for each concept, and of the concepts the worst.
+    of_concept: dict[tuple[str, str, int, int | None], float] = {}
     for gate in gates:
-        of_layer = best.setdefault((gate.modality, gate.readout), {})
-        of_layer[gate.layer] = max(gate.margin, of_layer.get(gate.layer, -np.inf))
+        key = (gate.modality, gate.readout, gate.layer, gate.concept)
+        of_concept[key] = max(gate.margin, of_concept.get(key, -np.inf))
+    best: dict[tuple[str, str], dict[int, float]] = {}
+    for (modality, readout, layer, _), margin in of_concept.items():
+        of_layer = best.setdefault((modality, readout), {})
+        of_layer[layer] = min(margin, of_layer.get(layer, np.inf))
     rows = sorted(best)
     layers = sorted({gate.layer for gate in gates})
     margins = np.array([[best[row].get(layer, np.nan) for layer in layers] for row in rows])

@@ -60,6 +60,7 @@ class Fitted:
         concepts: What is to be forgotten, each with a gate of its own.
         trial_fold: The fold that most forget examples judge.
         samples: Some of the readouts that judged them, of forget and of retained examples.
+        judging_concepts: The concept of each forget example that judged, in the order of its modality's scores.
     """
 
     judged: dict[Place, list[Judged]]
@@ -69,6 +70,7 @@ class Fitted:
     concepts: list[int | None]
     trial_fold: int
     samples: dict[str, Sample]
+    judging_concepts: dict[Modality, list[Hashable]]
 
     def solution(self, candidate: Candidate, fold: int) -> Solution:
         """A candidate's gate for a fold; for `ALL` examples where that is asked for, or too few fit the fold."""
@@ -99,7 +101,7 @@ def judge_gates(
     places = [place for m in _AXIS if folds[m] for place in places_of(layers, readouts, m)]
     readings = {place: Readings(readout_width(place.readout, hidden_size)) for place in places}
     if not places:
-        return Fitted({}, readings, parameter, centred, source.concepts, 0, {})
+        return Fitted({}, readings, parameter, centred, source.concepts, 0, {}, {})
     for name, examples, roles, copies in (
         ("forget", source.forget, split.forget, FORGET_COPIES),
         ("retained", source.retain, split.retain, RETAIN_COPIES),
@@ -148,12 +150,16 @@ def judge_gates(
         modality: [source.retain[judging["retained"][position].example].group for position in positions]
         for modality, positions in scored["retained"].items()
     }
+    of_forget = _concepts(source.forget, judging["forget"])
+    judging_concepts = {
+        m: [of_forget[position] for position in positions] for m, positions in scored["forget"].items()
+    }
     judged = {
         place: [judge(candidate, groups[place.modality], alpha=alpha) for candidate in solved]
         for place, solved in candidates.items()
     }
     trial_fold = max(range(FOLDS), key=lambda fold: sum(role.judges == fold for role in split.forget))
-    return Fitted(judged, readings, parameter, centred, source.concepts, trial_fold, samples)
+    return Fitted(judged, readings, parameter, centred, source.concepts, trial_fold, samples, judging_concepts)
 
 
 def _concepts(examples: Sequence[Example], views: Sequence[View]) -> list[Hashable]:

@@ -74,17 +74,23 @@ def held_out_scores(chosen: Chosen, fitted: Fitted, *, gate: GateMode) -> list[G
         for modality, gates in by_modality.items():
             for judged, limits in zip(gates, joint_bounds(gates, gate)):
                 candidate = judged.candidate
-                scores = {"forget": candidate.forget_scores, "retained": candidate.retain_scores}
-                points: dict[str, list[list[float]]] = {name: [] for name in scores}
-                if len(gates) == 1:
-                    points = _points(
-                        {name: fitted.samples[name].readouts(candidate.place) for name in scores},
-                        {
-                            name: [of_class[i] for i in fitted.samples[name].positions[modality]]
-                            for name, of_class in scores.items()
-                        },
-                        fitted.solution(candidate, ALL).weight,
-                    )
+                # A gate scores the forget examples of its concept only.
+                own = [concept == candidate.concept for concept in fitted.judging_concepts[modality]]
+                number = np.cumsum(own) - 1
+                forget = fitted.samples["forget"].positions[modality]
+                kept = [i for i, position in enumerate(forget) if own[position]]
+                retained = fitted.samples["retained"].positions[modality]
+                points = _points(
+                    {
+                        "forget": fitted.samples["forget"].readouts(candidate.place)[kept],
+                        "retained": fitted.samples["retained"].readouts(candidate.place),
+                    },
+                    {
+                        "forget": [candidate.forget_scores[number[forget[i]]] for i in kept],
+                        "retained": [candidate.retain_scores[position] for position in retained],
+                    },
+                    fitted.solution(candidate, ALL).weight,
+                )
                 found.append(
                     GateScores(
                         layer=layer,

@@ -89,8 +89,7 @@ class GateScores:
         low, high: Its bounds: it is closed up to `low` and open from `high` on.
         forget, retained: Scores, ascending; of more than 256 as many, evenly spread from the lowest to the highest.
         forget_points, retained_points: At most 120 readouts, drawn at random, as pairs: the score, and the place
-            along the first principal component of what the score does not see, in standard deviations. None where
-            there are several concepts.
+            along the first principal component of what the score does not see, in standard deviations.
     """
 
     layer: int
