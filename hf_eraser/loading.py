@@ -10,6 +10,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForImageTextToText,
     AutoProcessor,
+    AutoTokenizer,
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -41,7 +42,8 @@ def load_model(
         ValueError: If it is of no type that transformers knows, or is no model of text.
     """
     config = AutoConfig.from_pretrained(name, revision=revision)
-    model = model_class(config).from_pretrained(
-        name, config=config, revision=revision, dtype=dtype, device_map=device or "auto"
-    )
-    return model.eval(), AutoProcessor.from_pretrained(name, revision=revision)
+    kind = model_class(config)
+    model = kind.from_pretrained(name, config=config, revision=revision, dtype=dtype, device_map=device or "auto")
+    # Of a text-only model, `AutoProcessor` looks for more than there is.
+    processor_class: Any = AutoProcessor if kind is AutoModelForImageTextToText else AutoTokenizer
+    return model.eval(), processor_class.from_pretrained(name, revision=revision)
