@@ -48,7 +48,7 @@ def current_config_file(folder: Path) -> Path:
     following = folder / NEXT_CONFIG_NAME
     try:
         if following.stat().st_size <= CONFIG_LIMIT:
-            with _opened(folder / TENSORS_NAME) as file:
+            with opened_tensors(folder / TENSORS_NAME) as file:
                 saved_with = (file.metadata() or {}).get(DIGEST_KEY)
             if saved_with == hashlib.sha256(following.read_bytes()).hexdigest():
                 return following
@@ -138,7 +138,7 @@ def read_tensors(path: Path, layout: Sequence[AdapterTensor], strength: float) -
             of another shape; or if it holds what cannot be used. The message names the file.
     """
     expected = {tensor.file_name: tensor for tensor in layout}
-    with _opened(path) as file:
+    with opened_tensors(path) as file:
         names = set(file.keys())
         if names != expected.keys():
             raise ValueError(
@@ -166,7 +166,7 @@ def read_tensors(path: Path, layout: Sequence[AdapterTensor], strength: float) -
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def opened_tensors(path: Path) -> Iterator[Any]:
     """An open safetensors file, whose header has been checked: by us for its size, by safetensors for all else."""
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size

@@ -10,18 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from huggingface_hub import hf_hub_download
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from transformers import AutoConfig
 
-from .checks import CONFIG_NAME, TENSORS_NAME, current_config_file, read_config, steering_config
+from .checks import TENSORS_NAME, current_config_file, opened_tensors, read_config, steering_config
 from .config import SteeringAdapterConfig
 from .decoder import find_decoder
 from .gate import TEXT_ONLY, WITH_IMAGE
 from .layer import adapter_layout
 from .loading import model_class
-from .repository import read_adapter
+from .repository import download_adapter, read_adapter
 
 
 _MODALITIES = {"with image": WITH_IMAGE, "text only": TEXT_ONLY}
@@ -135,9 +133,10 @@ def inspect_adapter(adapter: str | os.PathLike[str], *, model: str | None = None
     elif name.count("/") != 1:
         raise FileNotFoundError(f"There is no folder {name!r}, and that is no id of a repository either (owner/name).")
     else:
-        config_path = Path(hf_hub_download(name, CONFIG_NAME))
-        # Of the same commit, after which a folder in the cache is named.
-        tensors_path = Path(hf_hub_download(name, TENSORS_NAME, revision=config_path.parent.name))
+        files = download_adapter(name)
+        if files is None:
+            raise ValueError(f"{name} on the Hub is no steering adapter.")
+        config_path, tensors_path = files
     values = read_config(config_path)
     if values is None:
         raise ValueError(f"{config_path} is not the configuration of a steering adapter.")
@@ -160,16 +159,13 @@ def _read_header(path: Path) -> tuple[list[StoredTensor], dict[str, Tensor]]:
     """What the file's header says of its tensors, and the gates' bounds themselves."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: an adapter is kept in safetensors, no pickle is opened.")
-    try:
-        with safe_open(path, framework="pt") as file:
-            names = sorted(file.keys(), key=_by_number)
-            tensors = []
-            for name in names:
-                stored = file.get_slice(name)
-                tensors.append(_stored(name, tuple(stored.get_shape()), stored.get_dtype()))
-            bounds = {name: file.get_tensor(name).float() for name in names if name.endswith(".steering_gate_bounds")}
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a whole safetensors file: {error}") from error
+    with opened_tensors(path) as file:
+        names = sorted(file.keys(), key=_by_number)
+        tensors = []
+        for name in names:
+            stored = file.get_slice(name)
+            tensors.append(_stored(name, tuple(stored.get_shape()), stored.get_dtype()))
+        bounds = {name: file.get_tensor(name).float() for name in names if name.endswith(".steering_gate_bounds")}
     for name, value in bounds.items():
         if value.ndim != 3 or value.shape[0] != len(_MODALITIES) or value.shape[2] != 2:
             raise ValueError(f"{path}: {name!r} must have shape (2, k, 2), got {tuple(value.shape)}.")

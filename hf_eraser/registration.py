@@ -308,8 +308,6 @@ def _undone_on_failure(attach: Callable[..., Any]) -> Callable[..., Any]:
         from .model import check_tensors, expected_tensors
         from .steered_model import attached_adapters, remove_adapter
 
-        if attach.__name__ == "load_adapter":
-            kwargs = _hub_arguments_in_place(kwargs)
         had_adapters = self._hf_peft_config_loaded
         before = set(attached_adapters(self))
         try:
@@ -340,15 +338,6 @@ def _undone_on_failure(attach: Callable[..., Any]) -> Callable[..., Any]:
         return result
 
     return attach_or_leave
-
-
-_HUB_ARGUMENTS = ("cache_dir", "force_download", "revision", "subfolder", "token")
-
-
-def _hub_arguments_in_place(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """transformers' `load_adapter` takes these in `adapter_kwargs` only since version 5; PEFT's takes them by name."""
-    given = {name: kwargs.pop(name) for name in _HUB_ARGUMENTS if name in kwargs}
-    return {**kwargs, "adapter_kwargs": {**given, **(kwargs.get("adapter_kwargs") or {})}} if given else kwargs
 
 
 _report_logger = logging.getLogger("transformers.integrations.peft")

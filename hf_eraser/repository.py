@@ -62,7 +62,8 @@ def read_adapter(
     subfolder = arguments.get("subfolder") or ""
     hub = {name: arguments[name] for name in DOWNLOAD_ARGUMENTS[1:] if arguments.get(name) is not None}
     if not os.path.isdir(name_or_path):
-        return _from_hub(model, str(name_or_path), subfolder, hub, config)
+        files = download_adapter(str(name_or_path), subfolder, **hub)
+        return None if files is None else _read(model, *files, config)
     folder = Path(name_or_path, subfolder)
     while True:
         version = _version(folder)
@@ -90,9 +91,22 @@ def _version(folder: Path) -> list[tuple[int, int] | None]:
     return found
 
 
-def _from_hub(
-    model: PreTrainedModel, name: str, subfolder: str, hub: Mapping[str, Any], config: SteeringAdapterConfig | None
-) -> tuple[SteeringAdapterConfig, dict[str, Tensor]] | None:
+def download_adapter(name: str, subfolder: str = "", **hub: Any) -> tuple[Path, Path] | None:
+    """
+    Download configuration and tensors of a steering adapter, both of one commit.
+
+    Args:
+        name: The id on the Hub.
+        subfolder: Where in the repository it is.
+        hub: Further `DOWNLOAD_ARGUMENTS`.
+
+    Returns:
+        Their paths in the cache; `None` if the name is no id, or the adapter of another PEFT method.
+
+    Raises:
+        ValueError: If there are no safetensors, or they are too large to be an adapter's.
+        OSError: If a file cannot be downloaded; an error of huggingface_hub's, which says why.
+    """
     where: dict[str, Any] = {"subfolder": subfolder or None, **hub}
     try:
         path = Path(hf_hub_download(name, CONFIG_NAME, **where))
@@ -109,7 +123,7 @@ def _from_hub(
         if isinstance(error, LocalEntryNotFoundError) and not path.with_name("adapter_model.bin").exists():
             raise  # the Hub could not be asked
         raise ValueError(_no_tensors(f"{name} on the Hub")) from error
-    return _read(model, path, tensors, config)
+    return path, tensors
 
 
 def _read(
