@@ -11,11 +11,7 @@ from typing import Any
 import torch
 from peft import PeftModel
 from PIL import Image
-from transformers import (
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    ProcessorMixin,
-)
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
 
 from .app_page import CSS, Answer, page_of, problem
 from .data import check_processor, encode, open_image, read_examples

@@ -13,6 +13,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
+from .checks import CONFIG_NAME
 from .config import SteeringAdapterConfig
 from .fitting.report import FitReport
 
@@ -151,8 +152,8 @@ def write_card(
         ValueError: As `adapter_card`.
     """
     folder = Path(folder)
-    if not (folder / "adapter_config.json").is_file():
-        raise FileNotFoundError(f"`folder`={str(folder)!r} has no adapter_config.json: save the adapter there first.")
+    if not (folder / CONFIG_NAME).is_file():
+        raise FileNotFoundError(f"`folder`={str(folder)!r} has no {CONFIG_NAME}: save the adapter there first.")
     config = SteeringAdapterConfig.from_pretrained(str(folder))
     if report is None and (folder / REPORT_FILE).is_file():
         report = folder / REPORT_FILE

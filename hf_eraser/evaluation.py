@@ -16,6 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixi
 from .data import Example, batches, check_disjoint, check_processor, read_examples
 from .fitting.generation import first_logits, greedy_answers, holds, is_refusal
 from .fitting.report import Modality
+from .saving import write_whole
 from .steered_model import acting_adapters
 
 
@@ -77,7 +78,7 @@ class Evaluation:
         """The evaluation as JSON; also written to `path` if one is given."""
         text = json.dumps(dataclasses.asdict(self), indent=2)
         if path is not None:
-            Path(path).write_text(text + "\n", encoding="utf-8")
+            write_whole(path, text + "\n")
         return text
 
     @classmethod

@@ -316,7 +316,10 @@ def joint_bounds(gates: Sequence[Judged], gate: GateMode) -> list[Bounds]:
     if gate == "linear":
         # A linear score is the gate itself: 1 on an average forget input, as the paper's regression target is.
         return [Bounds(0.0, 1.0)] * len(gates)
-    thresholds = joint_thresholds([g.candidate.retain for g in gates], gates[0].groups, alpha=gates[0].alpha)
+    if len(gates) == 1:
+        thresholds = [gates[0].threshold]
+    else:
+        thresholds = joint_thresholds([g.candidate.retain for g in gates], gates[0].groups, alpha=gates[0].alpha)
     return [calibrate(g.candidate.forget, threshold) for g, threshold in zip(gates, thresholds)]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, Literal, get_args
 
@@ -217,31 +218,28 @@ def fit(
         gates = gate_tensors(chosen, fitted, gate=gate, hidden_size=decoder.hidden_size)
         trial_gates = gate_tensors(chosen, fitted, gate=gate, hidden_size=decoder.hidden_size, fold=fitted.trial_fold)
     held = [e for e, role in zip(forget_examples, source.split.forget) if role.judges == fitted.trial_fold]
+    gated = SteeringAdapterConfig(
+        gate_layer=gates.gate_layer,
+        readout=gates.readout,
+        text_readout=gates.text_readout,
+        gate=gate,
+        rank=len(source.concepts),
+    )
     with _timed(seconds, "strength"):
         steering = choose_steering(
             source,
             erasure,
             trial_gates,
             held,
-            SteeringAdapterConfig(
-                gate_layer=gates.gate_layer,
-                readout=gates.readout,
-                text_readout=gates.text_readout,
-                gate=gate,
-                rank=len(source.concepts),
-            ),
+            gated,
             layers=None if layers is None else list(resolved.layers_to_transform or []),  # type: ignore[arg-type]
             strength=strength,
         )
-    adapter = SteeringAdapterConfig(
+    adapter = replace(
+        gated,
         layers_to_transform=steering.layers,
-        gate_layer=gates.gate_layer,
-        readout=gates.readout,
-        text_readout=gates.text_readout,
-        gate=gate,
         strength=steering.strength,
         steer_decode=steering.steer_decode,
-        rank=len(source.concepts),
     )
     with _timed(seconds, "attacks"):
         resisted = resist(source, adapter, erasure, trial_gates, held, fold=fitted.trial_fold)

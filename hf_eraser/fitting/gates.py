@@ -102,10 +102,11 @@ def judge_gates(
     readings = {place: Readings(readout_width(place.readout, hidden_size)) for place in places}
     if not places:
         return Fitted({}, readings, parameter, centred, source.concepts, 0, {}, {})
-    for name, examples, roles, copies in (
+    sets = (
         ("forget", source.forget, split.forget, FORGET_COPIES),
         ("retained", source.retain, split.retain, RETAIN_COPIES),
-    ):
+    )
+    for name, examples, roles, copies in sets:
         views, of_view = source.views(examples, roles, copies=copies, judging=False)
         batches = source.read(examples, layers, views=views, description=f"Reading {name} examples")
         collect(readings, batches, of_view, _concepts(examples, views) if name == "forget" else None)
@@ -126,10 +127,7 @@ def judge_gates(
     judging: dict[str, list[View]] = {}
     scored: dict[str, dict[Modality, list[int]]] = {}
     samples: dict[str, Sample] = {}
-    for name, examples, roles, copies in (
-        ("forget", source.forget, split.forget, FORGET_COPIES),
-        ("retained", source.retain, split.retain, RETAIN_COPIES),
-    ):
+    for name, examples, roles, copies in sets:
         every, all_roles = source.views(examples, roles, copies=copies, judging=True)
         chosen = [
             (view, role)
