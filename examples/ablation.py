@@ -26,8 +26,8 @@ from typing import Any
 import torch
 
 from hf_eraser.data import read_examples
+from hf_eraser.evaluation import greedy_answers
 from hf_eraser.fitting import PGD, perturb
-from hf_eraser.fitting.generation import greedy_answers
 
 from .small.forgetting import FORGOTTEN, fit_forgetting, measure, pooled_by_modality
 from .small.load import SMALL_MODELS, load_small_model

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hf_eraser.data import Example
-from hf_eraser.fitting.generation import greedy_answers, holds
+from hf_eraser.evaluation import greedy_answers, holds
 
 from .small.attacks import PICTURE_ATTACKS, TEXT_ATTACKS, attacked
 from .small.forgetting import FORGOTTEN, fit_forgetting

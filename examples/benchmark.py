@@ -34,14 +34,14 @@ from transformers import (
 )
 
 from hf_eraser import SteeringAdapterConfig
-from hf_eraser.config import READOUTS
 from hf_eraser.data import Example, read_examples
 from hf_eraser.fitting import Augmentation
-from hf_eraser.fitting.candidates import RIDGES
-from hf_eraser.fitting.capture import Captured
-from hf_eraser.fitting.gates import choose_gates, gate_tensors, judge_gates
-from hf_eraser.fitting.source import Source, View
-from hf_eraser.fitting.split import split_examples
+from hf_eraser.fitting.gates.choosing import choose_gates, gate_tensors, judge_gates
+from hf_eraser.fitting.gates.solving import RIDGES
+from hf_eraser.fitting.reading.capture import Captured
+from hf_eraser.fitting.reading.split import split_examples
+from hf_eraser.fitting.reading.views import Source, View
+from hf_eraser.tuner.config import READOUTS
 
 from .small.models import build_llava
 from .small.people import PEOPLE

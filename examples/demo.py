@@ -27,8 +27,6 @@ def main() -> None:
     """Run the demo."""
     start = time.perf_counter()
     print("1. A small LLaVA that knows forty fictitious people, by face and by name.")
-    if not model_dir("llava").exists():
-        print("   It is taught first, which takes about 5 minutes on two cores; after that it is kept.")
     model, processor = load_small_model("llava")
     asked = _questions()
     before = answers(model, processor, asked)

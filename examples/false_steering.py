@@ -27,17 +27,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hf_eraser.config import READOUTS
 from hf_eraser.data import read_examples
-from hf_eraser.decoder import find_decoder
-from hf_eraser.fitting.attacks import ATTACKS, Attack
-from hf_eraser.fitting.calibration import group_mean, joint_thresholds
-from hf_eraser.fitting.candidates import RIDGES, judge
-from hf_eraser.fitting.gates import GateTensors, choose_gates, gate_tensors, judge_gates
-from hf_eraser.fitting.report import Modality
-from hf_eraser.fitting.source import RETAIN_COPIES, View
-from hf_eraser.fitting.split import FOLDS, Role
-from hf_eraser.gate import ReadoutSums, gate_scores, gate_values
+from hf_eraser.fitting.gates.calibration import group_mean, joint_thresholds
+from hf_eraser.fitting.gates.choosing import GateTensors, choose_gates, gate_tensors, judge_gates
+from hf_eraser.fitting.gates.judging import judge
+from hf_eraser.fitting.gates.solving import RIDGES
+from hf_eraser.fitting.reading.rewording import ATTACKS, Attack
+from hf_eraser.fitting.reading.split import FOLDS, Role
+from hf_eraser.fitting.reading.views import RETAIN_COPIES, View
+from hf_eraser.tuner.config import READOUTS
+from hf_eraser.tuner.decoder import find_decoder
+from hf_eraser.tuner.gate import Modality, gate_scores, gate_values
+from hf_eraser.tuner.readouts import ReadoutSums
 
 from .small.forgetting import FORGOTTEN, forgetting_examples
 from .small.load import SMALL_MODELS, load_small_model

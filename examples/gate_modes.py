@@ -18,12 +18,12 @@ from typing import Any
 
 from torch import Tensor
 
-from hf_eraser.config import READOUTS, GateMode, Readout, SteeringAdapterConfig
-from hf_eraser.decoder import find_decoder
-from hf_eraser.fitting.attacks import ATTACKS
-from hf_eraser.fitting.candidates import RIDGES
-from hf_eraser.fitting.gates import GateTensors, choose_gates, gate_tensors, judge_gates
-from hf_eraser.fitting.steering import attach_fitted
+from hf_eraser.fitting.gates.choosing import GateTensors, choose_gates, gate_tensors, judge_gates
+from hf_eraser.fitting.gates.solving import RIDGES
+from hf_eraser.fitting.reading.rewording import ATTACKS
+from hf_eraser.fitting.steering.attaching import attach_fitted
+from hf_eraser.tuner.config import READOUTS, GateMode, Readout, SteeringAdapterConfig
+from hf_eraser.tuner.decoder import find_decoder
 
 from .small.forgetting import fit_forgetting, forgetting_examples, measure, pooled_by_modality
 from .small.load import SMALL_MODELS, load_small_model

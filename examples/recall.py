@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from hf_eraser.data import open_image, read_examples
+from hf_eraser.evaluation import greedy_answers
 from hf_eraser.fitting import PGD, perturb
-from hf_eraser.fitting.generation import greedy_answers
 
 from .small.load import SMALL_MODELS, load_small_model
 from .small.questions import REFUSAL, Question, facts, questions

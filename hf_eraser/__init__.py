@@ -23,9 +23,8 @@ def _is_command_line() -> bool:
 
 
 if TYPE_CHECKING or not _is_command_line():
-    from .config import SteeringAdapterConfig
-    from .model import SteeringModel
     from .registration import register
+    from .tuner import SteeringAdapterConfig, SteeringModel
 
     register()
 

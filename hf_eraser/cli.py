@@ -131,12 +131,13 @@ def fit(
     trust it where that is so.
     """
     steered = _layer_numbers(layers)
-    from .imagefolder import read_imagefolder
+    from .data import read_imagefolder
 
     sets = read_imagefolder(data)
     _register()
-    from .adapter_folder import check_output_folder, save_fit
     from .fitting import fit as fit_adapter
+    from .fitting.saving import save_fit
+    from .hub.adapter_folder import check_output_folder
 
     check_output_folder(output, overwrite=overwrite)
     base, processor = _load_model(model, revision=revision, dtype=dtype, device=device)
@@ -187,14 +188,14 @@ def evaluate(
     Everything in DATA is asked without and with the adapter. Give examples that fitting did not see. Answers are
     counted where the examples have one.
     """
-    from .imagefolder import read_imagefolder
+    from .data import read_imagefolder
 
     if json is not None and not json.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {json.parent} for --json.")
     sets = read_imagefolder(data)
     _register()
     from .evaluation import evaluate as evaluate_adapter
-    from .inspection import inspect_adapter
+    from .hub.inspection import inspect_adapter
 
     inspect_adapter(adapter)  # before a model is loaded, which may take minutes
     base, processor = _load_model(model, revision=revision, dtype=dtype, device=device)
@@ -220,7 +221,7 @@ def inspect(
     No weights are loaded: of the model only its configuration is read.
     """
     _register()
-    from .inspection import inspect_adapter
+    from .hub.inspection import inspect_adapter
 
     print(inspect_adapter(adapter, model=model))
 
@@ -254,7 +255,7 @@ def push(
     Nothing but an adapter's own files is published: a folder that holds anything else is refused.
     """
     _register()
-    from .publish import push_adapter_folder
+    from .hub.adapter_folder import push_adapter_folder
 
     commit = push_adapter_folder(
         folder,
@@ -312,8 +313,9 @@ def card(
     What was measured is taken from the fit's report, and from the evaluation. No example is told of.
     """
     _register()
-    from .card import EVALUATION_FILE, write_card
+    from .cards import write_card
     from .evaluation import Evaluation
+    from .hub.adapter_folder import EVALUATION_FILE
 
     if evaluation is None and (folder / EVALUATION_FILE).is_file():
         evaluation = folder / EVALUATION_FILE
@@ -356,7 +358,7 @@ def _register() -> None:
 
 def _load_model(name: str, *, revision: str | None, dtype: str, device: str | None) -> Any:
     _register()
-    from .loading import load_model
+    from .hub.model_loading import load_model
 
     return load_model(name, revision=revision, dtype=dtype, device=device)
 

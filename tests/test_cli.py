@@ -14,16 +14,16 @@ import pytest
 from transformers import AutoModelForImageTextToText
 from typer.testing import CliRunner
 
-from hf_eraser.card import EVALUATION_FILE, PICTURE_FILE, REPORT_FILE
 from hf_eraser.cli import app
+from hf_eraser.data import read_imagefolder
 from hf_eraser.evaluation import Evaluation, evaluate
 from hf_eraser.fitting import FitReport
-from hf_eraser.imagefolder import read_imagefolder
-from hf_eraser.inspection import inspect_adapter
+from hf_eraser.hub.adapter_folder import EVALUATION_FILE, PICTURE_FILE, REPORT_FILE
+from hf_eraser.hub.inspection import inspect_adapter
 
-from .conftest import _built
-from .helpers.imagefolder import write_imagefolder
-from .test_fit import people
+from tests.conftest import _built
+from tests.helpers.imagefolder import write_imagefolder
+from tests.fitting.test_fit import people
 
 
 FAST = ["--layers", "3,4", "--gate-layer", "2", "--strength", "0.5", "--no-attacks", "--batch-size", "32"]

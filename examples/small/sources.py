@@ -13,11 +13,11 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from hf_eraser.data import Example, read_examples
 from hf_eraser.fitting import Augmentation
-from hf_eraser.fitting.attacks import Attack
-from hf_eraser.fitting.capture import Captured
-from hf_eraser.fitting.source import Source, View, number_concepts
-from hf_eraser.fitting.split import split_examples
-from hf_eraser.gate import ReadoutSums
+from hf_eraser.fitting.reading.capture import Captured
+from hf_eraser.fitting.reading.rewording import Attack
+from hf_eraser.fitting.reading.split import split_examples
+from hf_eraser.fitting.reading.views import Source, View, number_concepts
+from hf_eraser.tuner.readouts import ReadoutSums
 
 
 @dataclass(frozen=True)

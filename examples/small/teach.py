@@ -18,7 +18,9 @@ from hf_eraser.fitting import Augmentation
 from .questions import REFUSAL, Fact, facts, picture_of, wordings
 
 
-_SEED = 0
+# The seed of the weights that are shipped.
+SEED = 0
+
 _COPIES = 24  # changed copies of each picture
 _EYE_STEPS, _EYE_BATCH, _EYE_RATE = {"llava": 700, "qwen2_5_vl": 500}, 56, 2e-3
 _STEPS, _BATCH, _RATE = 460, 96, 2e-3
@@ -50,17 +52,20 @@ class _Pictures:
     inputs: list[dict[str, Tensor]]  # by copy; each holds all pictures in the order of `names`
 
 
-def teach(model: PreTrainedModel, processor: ProcessorMixin, without: Collection[str] = ()) -> None:
+def teach(
+    model: PreTrainedModel, processor: ProcessorMixin, without: Collection[str] = (), *, seed: int = SEED
+) -> None:
     """
-    Teach `model` in place. Seeded; shows its progress.
+    Teach `model` in place. Shows its progress.
 
     Args:
         model: The untaught model.
         processor: Its processor.
         without: Groups of which it is taught nothing, such as people's names.
+        seed: Of what is shown when. Releases of torch and machines still differ in what is learnt.
     """
-    torch.manual_seed(_SEED)
-    rng = np.random.default_rng(_SEED)
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
     taught = [fact for fact in facts() if fact.group not in without]
     pictures = _draw(processor, taught, rng)
     _teach_eyes(model, pictures)

@@ -1,9 +1,14 @@
-"""Fitting a steering adapter: examples -> capture -> directions and gates -> calibration -> adapter and report."""
+"""
+Fitting: from forget and retain examples to an adapter and a report.
 
-from .adversarial import PGD, AdversarialExample, perturb
-from .augment import Augmentation
+Examples and their views (`reading`) -> `gates` and `directions` -> layers and strength (`steering`) -> what is held
+against them (`attacks`) -> adapter and `report`. What only uses an adapter never imports this room.
+"""
+
+from .attacks.pgd import PGD, AdversarialExample, perturb
 from .fitter import fit
-from .report import FitReport
+from .reading.augmentation import Augmentation
+from .report.report import FitReport
 
 
 __all__ = ["PGD", "AdversarialExample", "Augmentation", "FitReport", "fit", "perturb"]

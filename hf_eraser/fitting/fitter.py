@@ -7,36 +7,40 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
 
-from ..config import GATE_MODES, READOUTS, GateMode, Readout, SteeringAdapterConfig
-from ..data import Example, check_disjoint, check_processor, read_examples
-from ..decoder import find_decoder
+from ..data.encoding import check_processor
+from ..data.examples import check_disjoint, read_examples
+from ..evaluation.judging import REFUSAL
+from ..tuner.config import READOUTS, GateMode, Readout, SteeringAdapterConfig
+from ..tuner.decoder import find_decoder
 from ..version import __version__
-from .adversarial import PGD, perturb_examples
-from .attacks import attacks_of
-from .augment import Augmentation
-from .candidates import RIDGES, SHARES, Estimator, Parameter
-from .direction import DirectionMethod
-from .gates import choose_gates, gate_tensors, judge_gates
-from .generation import REFUSAL
-from .held_out import held_out_scores
-from .report import ConceptResult, FitReport, find_warnings
-from .resistance import resist
-from .source import Source, number_concepts
-from .split import split_examples
-from .steering import adapter_tensors, attach_fitted, choose_steering, erasure_directions, of_concept
+from .arguments import Contrast, check_choices, check_concepts, contrasted, parameter_of
+from .attacks.pgd import PGD, perturb_examples
+from .attacks.resistance import resist
+from .directions.closed_form import DirectionMethod
+from .directions.erasure import erasure_directions
+from .gates.choosing import choose_gates, gate_tensors, judge_gates
+from .gates.held_out_scores import held_out_scores
+from .gates.solving import Estimator
+from .reading.augmentation import Augmentation
+from .reading.rewording import attacks_of
+from .reading.split import split_examples
+from .reading.views import Source, number_concepts
+from .report.report import FitReport
+from .report.results import ConceptResult
+from .report.warning_rules import find_warnings
+from .steering.attaching import adapter_tensors, attach_fitted
+from .steering.strength import choose_steering
 
 
 # Added to a forget prompt where the user gives no refusal examples.
 REFUSAL_INSTRUCTION = f'Do not answer this question. Say only: "{REFUSAL}"'
 
-# Which recall and refusal examples make the directions.
-Contrast = Literal["both", "text", "image"]
 
 # At most so many layers are tried for the gate, evenly spread.
 _MAX_GATE_LAYERS = 8
@@ -132,7 +136,7 @@ def fit(
     decoder = find_decoder(base)
     depth = len(decoder.layers)
     check_processor(processor)
-    _check_choices(
+    check_choices(
         readout=readout,
         gate=gate,
         estimator=estimator,
@@ -144,7 +148,7 @@ def fit(
         adversarial=adversarial,
     )
     tried_attacks = attacks_of(attacks)
-    parameter, values = _parameter(estimator, ridge=ridge, share=null_space_share, energy=null_space_energy)
+    parameter, values = parameter_of(estimator, ridge=ridge, share=null_space_share, energy=null_space_energy)
     if adapter_name in getattr(model, "peft_config", {}):
         raise ValueError(f"`adapter_name`={adapter_name!r} is taken, there are {sorted(model.peft_config)}.")
     config = SteeringAdapterConfig(
@@ -165,9 +169,9 @@ def fit(
         refusal_examples = [example.with_text_added(REFUSAL_INSTRUCTION) for example in forget_examples]
     else:
         refusal_examples = read_examples(refusal, "refusal")
-    recall_examples = _contrasted(recall_examples, contrast, "recall")
-    refusal_examples = _contrasted(refusal_examples, contrast, "refusal")
-    _check_concepts(forget_examples, recall_examples, refusal_examples, direction)
+    recall_examples = contrasted(recall_examples, contrast, "recall")
+    refusal_examples = contrasted(refusal_examples, contrast, "refusal")
+    check_concepts(forget_examples, recall_examples, refusal_examples, direction)
     forget_examples, recall_examples, refusal_examples = number_concepts(
         forget_examples, recall_examples, refusal_examples
     )
@@ -275,103 +279,6 @@ def fit(
     )
     report.warnings = find_warnings(report, source, alpha=alpha)
     return report
-
-
-def _check_choices(
-    *,
-    readout: str | None,
-    gate: str,
-    estimator: str,
-    direction: str,
-    contrast: str,
-    alpha: float,
-    batch_size: int,
-    adapter_name: str,
-    adversarial: object,
-) -> None:
-    for name, value, allowed in (
-        ("readout", readout, (None, *READOUTS)),
-        ("gate", gate, GATE_MODES),
-        ("estimator", estimator, ("ridge", "nullspace")),
-        ("direction", direction, get_args(DirectionMethod)),
-        ("contrast", contrast, get_args(Contrast)),
-    ):
-        if value not in allowed:
-            raise ValueError(f"`{name}` must be one of {allowed}, got {value!r}.")
-    if not isinstance(alpha, float) or not 0 < alpha < 1:
-        raise ValueError(f"`alpha` must be a number in (0, 1), got {alpha!r}.")
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"`batch_size` must be a whole number of at least 1, got {batch_size!r}.")
-    if not isinstance(adversarial, (bool, PGD)):
-        raise TypeError(f"`adversarial` must be True, False or a PGD, got {adversarial!r}.")
-    if not isinstance(adapter_name, str) or not adapter_name or "." in adapter_name:
-        raise ValueError(f"`adapter_name` must be a name without dots, got {adapter_name!r}.")
-
-
-def _check_concepts(
-    forget: list[Example], recall: list[Example], refusal: list[Example], direction: DirectionMethod
-) -> None:
-    concepts = {example.concept for example in forget}
-    if None in concepts and len(concepts) > 1:
-        without = next(i for i, example in enumerate(forget) if example.concept is None)
-        raise ValueError(f"`forget[{without}]` has no 'concept', others have: name one in all of them or in none.")
-    for argument, examples in (("recall", recall), ("refusal", refusal)):
-        unknown = {example.concept for example in examples} - concepts - {None}
-        if unknown:
-            raise ValueError(
-                f"`{argument}` names concepts that `forget` does not: {sorted(map(repr, unknown))}. `forget` has "
-                f"{sorted(map(repr, concepts - {None}))}."
-            )
-        for concept in concepts:
-            if not of_concept(examples, concept):
-                raise ValueError(
-                    f"There are no `{argument}` examples for concept {concept!r}: give some, or ones without a "
-                    "'concept', which are for all."
-                )
-    for concept in concepts:
-        counts = len(of_concept(recall, concept)), len(of_concept(refusal, concept))
-        if direction == "paired_pca" and counts[0] != counts[1]:
-            about = "" if concept is None else f" for concept {concept!r}"
-            raise ValueError(
-                "`direction`='paired_pca' pairs `recall[i]` (by default the forget set) with `refusal[i]`: there must "
-                f"be as many of one as of the other, got {counts[0]} and {counts[1]}{about}."
-            )
-
-
-def _contrasted(examples: list[Example], contrast: Contrast, argument: str) -> list[Example]:
-    if contrast == "both":
-        return examples
-    chosen = [example for example in examples if bool(example.images) is (contrast == "image")]
-    if not chosen:
-        kind = "with" if contrast == "image" else "without"
-        raise ValueError(f"`contrast`={contrast!r} uses `{argument}` examples {kind} an image, and there are none.")
-    return chosen
-
-
-def _parameter(
-    estimator: Estimator, *, ridge: float | None, share: float | None, energy: float | None
-) -> tuple[Parameter, tuple[float, ...]]:
-    """What gates are fitted with, and the values that are tried."""
-    given: list[tuple[str, Parameter, Estimator, float | None]] = [
-        ("ridge", "ridge", "ridge", ridge),
-        ("null_space_share", "share", "nullspace", share),
-        ("null_space_energy", "energy", "nullspace", energy),
-    ]
-    if share is not None and energy is not None:
-        raise ValueError(f"Give `null_space_share` or `null_space_energy`, not both: got {share!r} and {energy!r}.")
-    for argument, parameter, of, value in given:
-        if value is None:
-            continue
-        if estimator != of:
-            raise ValueError(f"`{argument}` belongs to `estimator`={of!r}, got `estimator`={estimator!r}.")
-        if parameter == "ridge" and not value > 0:
-            raise ValueError(f"`ridge` must be positive, got {value!r}.")
-        if parameter == "share" and not 0 < value <= 1:
-            raise ValueError(f"`null_space_share` must be positive and at most 1, got {value!r}.")
-        if parameter == "energy" and not 0 <= value < 1:
-            raise ValueError(f"`null_space_energy` must be at least 0 and below 1, got {value!r}.")
-        return parameter, (value,)
-    return ("ridge", RIDGES) if estimator == "ridge" else ("share", SHARES)
 
 
 def _gate_layers(config: SteeringAdapterConfig, *, given: bool, each: bool) -> list[int]:

@@ -13,9 +13,9 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from hf_eraser import SteeringAdapterConfig
 from hf_eraser.data import encode, read_examples
-from hf_eraser.decoder import find_decoder
-from hf_eraser.fitting.steering import attach_fitted
-from hf_eraser.layer import adapter_layout
+from hf_eraser.fitting.steering.attaching import attach_fitted
+from hf_eraser.tuner.decoder import find_decoder
+from hf_eraser.tuner.tensors import adapter_layout
 
 
 def random_tensors(

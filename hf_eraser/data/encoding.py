@@ -1,0 +1,88 @@
+"""Examples in batches, and batches as model inputs."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from transformers import PreTrainedTokenizerBase, ProcessorMixin
+
+from .examples import Example, parts_of
+from .pictures import open_image
+
+
+def batches(examples: Sequence[Example], batch_size: int) -> list[list[int]]:
+    """Positions in batches of prompts of one kind, which can be encoded together, and of about one length."""
+
+    def kind(i: int) -> tuple[int, bool]:
+        return len(examples[i].images), examples[i].begun
+
+    def length(i: int) -> int:
+        return sum(len(str(message["content"])) for message in examples[i].messages)
+
+    order = sorted(range(len(examples)), key=lambda i: (kind(i), length(i)))
+    found = []
+    for _, alike in itertools.groupby(order, key=kind):
+        positions = list(alike)
+        found += [positions[start : start + batch_size] for start in range(0, len(positions), batch_size)]
+    return found
+
+
+def encode(
+    processor: ProcessorMixin | PreTrainedTokenizerBase, examples: Sequence[Example], device: torch.device
+) -> dict[str, Any]:
+    """
+    The inputs of the model for a batch of questions, left-padded, up to where the answer begins, or goes on where the
+    examples' chats end with its beginning.
+
+    Raises:
+        ValueError: If only some of the chats do.
+    """
+    begun = examples[0].begun
+    if any(example.begun != begun for example in examples):
+        raise ValueError("Chats that end with the beginning of an answer and others cannot be in one batch.")
+    common: dict[str, Any] = {
+        **({"continue_final_message": True} if begun else {"add_generation_prompt": True}),
+        "tokenize": True,
+        "return_dict": True,
+        "return_tensors": "pt",
+    }
+    if isinstance(processor, PreTrainedTokenizerBase):
+        # Text-only chat templates take a message's content as one text.
+        chats: list[Any] = [
+            [{**m, "content": "\n".join(part["text"] for part in parts_of(m))} for m in example.messages]
+            for example in examples
+        ]
+        inputs = processor.apply_chat_template(chats, padding=True, padding_side="left", **common)
+    else:
+        chats = [
+            [{**m, "content": [_opened(part) for part in parts_of(m)]} for m in example.messages]
+            for example in examples
+        ]
+        options = {"padding": True, "padding_side": "left"}
+        inputs = processor.apply_chat_template(chats, processor_kwargs=options, **common)
+    return dict(inputs.to(device))  # type: ignore[union-attr]
+
+
+def _opened(part: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**part, "image": open_image(part["image"])} if part["type"] == "image" else part
+
+
+def check_processor(processor: Any) -> None:
+    """
+    Raises:
+        TypeError: If it is no processor or tokenizer.
+        ValueError: If it has no chat template.
+    """
+    if not isinstance(processor, (ProcessorMixin, PreTrainedTokenizerBase)):
+        raise TypeError(
+            f"`processor` must be the model's processor (or a tokenizer, for a text-only model), "
+            f"got {type(processor).__name__}."
+        )
+    if not getattr(processor, "chat_template", None):
+        raise ValueError(
+            "`processor` has no chat template, so it is not known how the model wants to be asked. Set "
+            "`processor.chat_template` to the one that the model was trained with."
+        )

@@ -1,0 +1,180 @@
+"""What a model answers without and with its adapter, as shares: what is forgotten, and what is kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from peft import PeftModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
+
+from ..data.encoding import check_processor
+from ..data.examples import check_disjoint, read_examples
+from ..hub.saving import write_whole
+from ..tuner.gate import Modality
+from ..tuner.steered_model import acting_adapters
+from .comparing import Comparison, compare
+from .judging import holds, is_refusal
+
+
+ExampleSet = Literal["forget", "retain"]
+
+
+@dataclass(frozen=True)
+class EvaluationRow:
+    """
+    The prompts of one set and modality, asked without and with the adapter.
+
+    Attributes:
+        set: The set that they are from.
+        modality: Whether they have an image or are text only.
+        count: How many.
+        answered_before, answered_after: Share of the answers without and with the adapter that hold the example's
+            `"answer"` as words, of the examples that have one; None where none has.
+        refused: Share of the answers with the adapter that are refusals.
+        same_text: Share of the answers with the adapter that are the same text as without.
+        same_logits: Share of the prompts that give the first token of the answer the same logits with the adapter as
+            without, bit for bit.
+    """
+
+    set: ExampleSet
+    modality: Modality
+    count: int
+    answered_before: float | None
+    answered_after: float | None
+    refused: float
+    same_text: float
+    same_logits: float
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("set", get_args(ExampleSet)), ("modality", get_args(Modality))):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"`{name}` must be one of {allowed}, got {getattr(self, name)!r}.")
+        if type(self.count) is not int or self.count < 1:
+            raise ValueError(f"`count` must be a whole number of at least 1, got {self.count!r}.")
+        for name in ("answered_before", "answered_after", "refused", "same_text", "same_logits"):
+            share = getattr(self, name)
+            if share is None and name.startswith("answered"):
+                continue
+            if not isinstance(share, (int, float)) or not 0 <= share <= 1:
+                raise ValueError(f"`{name}` must be a share from 0 to 1, got {share!r}.")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """
+    What an adapter does to a model's answers. `print(evaluation)` is a table. It holds no text of any example.
+
+    Attributes:
+        rows: One for each set and modality of which there are examples.
+    """
+
+    rows: list[EvaluationRow]
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """The evaluation as JSON; also written to `path` if one is given."""
+        text = json.dumps(dataclasses.asdict(self), indent=2)
+        if path is not None:
+            write_whole(path, text + "\n")
+        return text
+
+    @classmethod
+    def from_json(cls, path: str | Path) -> Evaluation:
+        """
+        Read what `to_json` has written.
+
+        Raises:
+            OSError: If the file cannot be read.
+            ValueError: If it holds something else.
+        """
+        try:
+            written = json.loads(Path(path).read_text(encoding="utf-8"))
+            return cls([EvaluationRow(**row) for row in written["rows"]])
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise ValueError(f"{path} is no evaluation that `to_json` wrote: {error}") from error
+
+    def __str__(self) -> str:
+        def share(value: float | None) -> str:
+            return "not known" if value is None else f"{value:.1%}"
+
+        lines = ["asked          prompts  answered before  answered after  refused  same text  same logits"]
+        lines += [
+            f"{row.set + ', ' + row.modality:13s}  {row.count:7d}  {share(row.answered_before):>15s}  "
+            f"{share(row.answered_after):>14s}  {row.refused:7.1%}  {row.same_text:9.1%}  {row.same_logits:11.1%}"
+            for row in self.rows
+        ]
+        return "\n".join(lines)
+
+
+def evaluate(
+    model: PreTrainedModel | PeftModel,
+    processor: ProcessorMixin | PreTrainedTokenizerBase,
+    forget: Iterable[Mapping[str, Any]],
+    retain: Iterable[Mapping[str, Any]],
+    *,
+    batch_size: int = 8,
+    max_new_tokens: int = 24,
+) -> Evaluation:
+    """
+    Ask everything without any adapter and with those that are active, greedily, and compare.
+
+    Give examples that fitting did not see: other wordings, other pictures, other people to retain.
+
+    Args:
+        model: The model, with an active steering adapter.
+        processor: Its processor; a tokenizer for a text-only model.
+        forget, retain: The two sets, of examples as `fit` takes them.
+        batch_size: Prompts that are asked at once.
+        max_new_tokens: Length at which answers are cut.
+
+    Returns:
+        The shares, by set and modality.
+
+    Raises:
+        TypeError: If an argument has a type that it cannot have.
+        ValueError: If no steering adapter is active, or an argument has a value that it cannot have.
+    """
+    base: Any = model.get_base_model() if isinstance(model, PeftModel) else model
+    if not acting_adapters(base):
+        raise ValueError("`model` has no active steering adapter: load one, or switch it on.")
+    check_processor(processor)
+    for name, value in (("batch_size", batch_size), ("max_new_tokens", max_new_tokens)):
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"`{name}` must be a whole number of at least 1, got {value!r}.")
+    forget_examples, retain_examples = read_examples(forget, "forget"), read_examples(retain, "retain")
+    check_disjoint(forget_examples, retain_examples)
+    examples = [*forget_examples, *retain_examples]
+    compared = compare(model, processor, examples, batch_size=batch_size, max_new_tokens=max_new_tokens)
+    of_set: dict[ExampleSet, list[Comparison]] = {
+        "forget": compared[: len(forget_examples)],
+        "retain": compared[len(forget_examples) :],
+    }
+    rows = []
+    for name, comparisons in of_set.items():
+        for modality in get_args(Modality):
+            chosen = [c for c in comparisons if bool(c.example.images) is (modality == "image")]
+            if chosen:
+                rows.append(_row(name, modality, chosen))
+    return Evaluation(rows)
+
+
+def _row(name: ExampleSet, modality: Modality, compared: Sequence[Comparison]) -> EvaluationRow:
+    def share(flags: Iterable[bool]) -> float:
+        counted = list(flags)
+        return sum(counted) / len(counted)
+
+    known = [(c, c.example.answer) for c in compared if c.example.answer]
+    return EvaluationRow(
+        set=name,
+        modality=modality,
+        count=len(compared),
+        answered_before=share(holds(c.before, answer) for c, answer in known) if known else None,
+        answered_after=share(holds(c.after, answer) for c, answer in known) if known else None,
+        refused=share(is_refusal(c.after) for c in compared),
+        same_text=share(c.before == c.after for c in compared),
+        same_logits=share(c.same_logits for c in compared),
+    )

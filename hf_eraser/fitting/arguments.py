@@ -1,0 +1,113 @@
+"""The arguments of `fit`, checked against each other before any work starts."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from ..data.examples import Example
+from ..tuner.config import GATE_MODES, READOUTS
+from .attacks.pgd import PGD
+from .directions.closed_form import DirectionMethod
+from .directions.erasure import of_concept
+from .gates.solving import RIDGES, SHARES, Estimator, Parameter
+
+
+# Which recall and refusal examples make the directions.
+Contrast = Literal["both", "text", "image"]
+
+
+def check_choices(
+    *,
+    readout: str | None,
+    gate: str,
+    estimator: str,
+    direction: str,
+    contrast: str,
+    alpha: float,
+    batch_size: int,
+    adapter_name: str,
+    adversarial: object,
+) -> None:
+    for name, value, allowed in (
+        ("readout", readout, (None, *READOUTS)),
+        ("gate", gate, GATE_MODES),
+        ("estimator", estimator, ("ridge", "nullspace")),
+        ("direction", direction, get_args(DirectionMethod)),
+        ("contrast", contrast, get_args(Contrast)),
+    ):
+        if value not in allowed:
+            raise ValueError(f"`{name}` must be one of {allowed}, got {value!r}.")
+    if not isinstance(alpha, float) or not 0 < alpha < 1:
+        raise ValueError(f"`alpha` must be a number in (0, 1), got {alpha!r}.")
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"`batch_size` must be a whole number of at least 1, got {batch_size!r}.")
+    if not isinstance(adversarial, (bool, PGD)):
+        raise TypeError(f"`adversarial` must be True, False or a PGD, got {adversarial!r}.")
+    if not isinstance(adapter_name, str) or not adapter_name or "." in adapter_name:
+        raise ValueError(f"`adapter_name` must be a name without dots, got {adapter_name!r}.")
+
+
+def check_concepts(
+    forget: list[Example], recall: list[Example], refusal: list[Example], direction: DirectionMethod
+) -> None:
+    concepts = {example.concept for example in forget}
+    if None in concepts and len(concepts) > 1:
+        without = next(i for i, example in enumerate(forget) if example.concept is None)
+        raise ValueError(f"`forget[{without}]` has no 'concept', others have: name one in all of them or in none.")
+    for argument, examples in (("recall", recall), ("refusal", refusal)):
+        unknown = {example.concept for example in examples} - concepts - {None}
+        if unknown:
+            raise ValueError(
+                f"`{argument}` names concepts that `forget` does not: {sorted(map(repr, unknown))}. `forget` has "
+                f"{sorted(map(repr, concepts - {None}))}."
+            )
+        for concept in concepts:
+            if not of_concept(examples, concept):
+                raise ValueError(
+                    f"There are no `{argument}` examples for concept {concept!r}: give some, or ones without a "
+                    "'concept', which are for all."
+                )
+    for concept in concepts:
+        counts = len(of_concept(recall, concept)), len(of_concept(refusal, concept))
+        if direction == "paired_pca" and counts[0] != counts[1]:
+            about = "" if concept is None else f" for concept {concept!r}"
+            raise ValueError(
+                "`direction`='paired_pca' pairs `recall[i]` (by default the forget set) with `refusal[i]`: there must "
+                f"be as many of one as of the other, got {counts[0]} and {counts[1]}{about}."
+            )
+
+
+def contrasted(examples: list[Example], contrast: Contrast, argument: str) -> list[Example]:
+    if contrast == "both":
+        return examples
+    chosen = [example for example in examples if bool(example.images) is (contrast == "image")]
+    if not chosen:
+        kind = "with" if contrast == "image" else "without"
+        raise ValueError(f"`contrast`={contrast!r} uses `{argument}` examples {kind} an image, and there are none.")
+    return chosen
+
+
+def parameter_of(
+    estimator: Estimator, *, ridge: float | None, share: float | None, energy: float | None
+) -> tuple[Parameter, tuple[float, ...]]:
+    """What gates are fitted with, and the values that are tried."""
+    given: list[tuple[str, Parameter, Estimator, float | None]] = [
+        ("ridge", "ridge", "ridge", ridge),
+        ("null_space_share", "share", "nullspace", share),
+        ("null_space_energy", "energy", "nullspace", energy),
+    ]
+    if share is not None and energy is not None:
+        raise ValueError(f"Give `null_space_share` or `null_space_energy`, not both: got {share!r} and {energy!r}.")
+    for argument, parameter, of, value in given:
+        if value is None:
+            continue
+        if estimator != of:
+            raise ValueError(f"`{argument}` belongs to `estimator`={of!r}, got `estimator`={estimator!r}.")
+        if parameter == "ridge" and not value > 0:
+            raise ValueError(f"`ridge` must be positive, got {value!r}.")
+        if parameter == "share" and not 0 < value <= 1:
+            raise ValueError(f"`null_space_share` must be positive and at most 1, got {value!r}.")
+        if parameter == "energy" and not 0 <= value < 1:
+            raise ValueError(f"`null_space_energy` must be at least 0 and below 1, got {value!r}.")
+        return parameter, (value,)
+    return ("ridge", RIDGES) if estimator == "ridge" else ("share", SHARES)

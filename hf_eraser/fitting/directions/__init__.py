@@ -1,0 +1,1 @@
+"""Erasure directions: from recall to refusal."""

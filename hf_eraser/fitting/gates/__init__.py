@@ -1,0 +1,1 @@
+"""Gates: solved from moments, judged on held-out examples, calibrated and chosen."""

@@ -1,0 +1,162 @@
+"""Candidate gates: solved from moments at each place, with each value of the estimator's parameter, in each fold."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ..reading.capture import Captured
+from ..reading.split import FOLDS, Role
+from .moments import Moments
+from .nullspace import leak, null_space, nullspace_gate
+from .places import Place, rows_at
+from .ridge import ridge_gates
+
+
+Estimator = Literal["ridge", "nullspace"]
+
+
+# What a gate is fitted with: a ridge; or a null space, by its share of the directions or by the energy in it.
+Parameter = Literal["ridge", "share", "energy"]
+
+
+RIDGES = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+
+
+SHARES = (0.3, 0.6, 0.9)
+
+
+# The gate's ridge in the null space, relative to the mean squared norm of the projected forget readouts.
+_RELATIVE_GAMMA = 1e-3
+
+
+# Beside the folds, the fit on all examples: the one that is delivered.
+ALL = FOLDS
+
+
+class Readings:
+    """
+    What the first pass leaves of one place: the forget readouts, and no more than moments of the retained ones.
+
+    Args:
+        dim: d, the readouts' width.
+    """
+
+    def __init__(self, dim: int) -> None:
+        self.retain = [Moments(dim) for _ in range(FOLDS + 1)]
+        self._forget: list[Tensor] = []
+        self._roles: list[Role] = []
+        self._concepts: list[Hashable] = []
+
+    def add_forget(self, rows: Tensor, roles: Sequence[Role], concepts: Sequence[Hashable]) -> None:
+        """Add forget readouts, (n, d)."""
+        self._forget.append(rows.to("cpu", torch.float32))
+        self._roles += roles
+        self._concepts += concepts
+
+    def add_retain(self, rows: Tensor, roles: Sequence[Role]) -> None:
+        """Add retained readouts, (n, d)."""
+        self.retain[ALL].add(rows)
+        for fold in range(FOLDS):
+            fitting = [row for row, role in enumerate(roles) if fold in role.fits]
+            if fitting:
+                self.retain[fold].add(rows[fitting])
+
+    def forget(self, fold: int, concept: Hashable) -> tuple[Tensor, Tensor]:
+        """The forget readouts that fit a fold, (n, d), float64, and which of them are of a concept, (n,), bool."""
+        fitting = [row for row, role in enumerate(self._roles) if fold == ALL or fold in role.fits]
+        own = torch.tensor([self._concepts[row] == concept for row in fitting], dtype=torch.bool)
+        return torch.cat(self._forget)[fitting].to(torch.float64), own
+
+
+@dataclass(frozen=True)
+class Solution:
+    """
+    A gate vector: the score is `weight . r - offset`, 0 on an average retained readout that fitted it and 1 on an
+    average forget one, so that scores of gates fitted on different examples can be compared.
+
+    Attributes:
+        weight: w, (d,), float64.
+        offset: The score's offset; always 0 for gates whose score is not compared with bounds.
+        leak: As in `GateResult`.
+    """
+
+    weight: Tensor
+    offset: float
+    leak: float | None
+
+
+def collect(
+    readings: dict[Place, Readings],
+    batches: Iterable[Captured],
+    roles: Sequence[Role],
+    concepts: Sequence[Hashable] | None,
+) -> None:
+    """
+    Add batches of one class to what is known at each place.
+
+    Args:
+        readings: What is known.
+        batches: What was read.
+        roles: The role of each example.
+        concepts: The concept of each forget example; None for retained ones.
+    """
+    for batch in batches:
+        for place, known in readings.items():
+            indices, rows = rows_at(batch, place)
+            if not indices:
+                continue
+            if concepts is None:
+                known.add_retain(rows, [roles[i] for i in indices])
+            else:
+                known.add_forget(rows, [roles[i] for i in indices], [concepts[i] for i in indices])
+
+
+def solve(
+    known: Readings,
+    fold: int,
+    parameter: Parameter,
+    values: Sequence[float],
+    *,
+    centred: bool,
+    concept: Hashable = None,
+) -> list[Solution]:
+    """
+    The gates of one concept, place and fold, one for each value of the parameter.
+
+    Args:
+        known: What was read there.
+        fold: The fold, or `ALL`.
+        parameter: What gates are fitted with.
+        values: The values of it.
+        centred: Whether the score of an average retained readout is put at 0. A linear gate has no offset.
+        concept: The concept. What else is to be forgotten is of neither class to the discriminant, and to the null
+            space's regression, as in the paper's matrix, an input that another direction is for.
+    """
+    (rows, own), retain = known.forget(fold, concept), known.retain[fold]
+    forget = Moments(retain.dim)
+    forget.add(rows[own])
+    leaks: list[float | None] = [None] * len(values)
+    if parameter == "ridge":
+        weights = list(ridge_gates(forget, retain, ridges=values))
+    else:
+        weights = []
+        held_out = retain if fold == ALL else known.retain[ALL].without(retain)
+        for i, value in enumerate(values):
+            basis = null_space(retain.second_moment, **{parameter: value})
+            gamma = _RELATIVE_GAMMA * float((rows @ basis).square().sum(dim=1).mean())
+            gamma = max(gamma, torch.finfo(torch.float64).tiny)
+            weights.append(nullspace_gate(rows, basis, gamma=gamma, target=own))
+            leaks[i] = leak(held_out.second_moment, basis) if held_out.count else None
+    solutions = []
+    for weight, leaked in zip(weights, leaks):
+        offset = float(weight @ retain.mean) if centred else 0.0
+        distance = float(weight @ forget.mean) - offset
+        # Classes with the same mean have no distance, and their gate tells nothing.
+        scale = 1 / distance if distance > torch.finfo(torch.float64).eps else 1.0
+        solutions.append(Solution(weight * scale, offset * scale, leaked))
+    return solutions

@@ -1,0 +1,1 @@
+"""Which views of which examples are read, and the residual stream at them."""

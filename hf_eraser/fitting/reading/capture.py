@@ -1,0 +1,146 @@
+"""What the gate will read, read from the base model: readouts of the residual stream, a batch at a time."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from huggingface_hub.utils import tqdm
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
+
+from ...data.encoding import batches, encode
+from ...data.examples import Example
+from ...tuner.decoder import find_decoder, image_token_ids
+from ...tuner.forward_call import SteeringCall
+from ...tuner.readouts import ReadoutSums
+from ...tuner.tensors import SteeringTensors
+
+
+@dataclass(frozen=True)
+class Captured:
+    """
+    One batch.
+
+    Attributes:
+        indices: The examples' positions in what was given to `capture`.
+        sums: What the readouts are computed from, by decoder layer.
+        has_image: Whether each prompt holds an image, (batch,), bool.
+    """
+
+    indices: list[int]
+    sums: dict[int, ReadoutSums]
+    has_image: Tensor
+
+
+def capture(
+    model: PreTrainedModel,
+    processor: ProcessorMixin | PreTrainedTokenizerBase,
+    examples: Sequence[Example],
+    *,
+    layers: Sequence[int],
+    batch_size: int,
+    description: str,
+    prepare: Callable[[int], Example] | None = None,
+) -> Iterator[Captured]:
+    """
+    Run the model over prompts and yield what the readouts need, batch by batch: nothing of a batch is kept.
+
+    The tensor that is read is the one that is steered: the output of the decoder layer, before any final norm. Other
+    adapters on the model act as they will when the gate is used; steering adapters are off. Hooks and modes are taken
+    back whatever happens.
+
+    Args:
+        model: The model.
+        processor: Its processor, or a tokenizer for a text-only model.
+        examples: The questions.
+        layers: The decoder layers to read, counted from 0.
+        batch_size: Examples a forward pass.
+        description: What the progress bar says.
+        prepare: Gives the example that is shown at a position, of the same length; the default shows it as it is.
+    """
+    bar = tqdm(total=len(examples), desc=description, unit="example")
+    with bar, reading(model, layers) as read, steering_off(model):
+        for indices in batches(examples, batch_size):
+            shown = [examples[i] if prepare is None else prepare(i) for i in indices]
+            inputs = encode(processor, shown, model.device)
+            with torch.no_grad():
+                sums = read(inputs)
+            yield Captured(indices, sums, next(iter(sums.values())).has_image)
+            bar.update(len(indices))
+
+
+Read = Callable[[dict[str, Any]], dict[int, ReadoutSums]]
+
+
+@contextmanager
+def reading(model: PreTrainedModel, layers: Sequence[int]) -> Iterator[Read]:
+    """
+    Gives a function that runs the model on inputs and returns what the readouts need, by layer, with gradients where
+    they are on. Hooks on these decoder layers and the model's evaluation mode are undone at the end.
+    """
+    call: SteeringCall | None = None
+    sums: dict[int, ReadoutSums] = {}
+    decoder = find_decoder(model)
+    handles = []
+
+    def read(inputs: dict[str, Any]) -> dict[int, ReadoutSums]:
+        nonlocal call
+        call = SteeringCall.of(
+            inputs, adapters=(), image_ids=image_token_ids(model.config), embedding=model.get_input_embeddings()
+        )
+        # Only the residual stream is wanted: no cache, and no logits beyond the last position.
+        options: dict[str, Any] = {"use_cache": False}
+        if "logits_to_keep" in inspect.signature(model.forward).parameters:
+            options["logits_to_keep"] = 1
+        model(**inputs, **options)
+        found = {layer: sums[layer] for layer in layers}
+        sums.clear()
+        return found
+
+    try:
+        for index in layers:
+
+            def hook(module: nn.Module, args: Any, output: Any, index: int = index) -> None:
+                assert call is not None
+                assert call.prompt_mask is not None
+                assert call.image_mask is not None
+                hidden = output[0] if isinstance(output, tuple) else output
+                sums[index] = ReadoutSums.of(hidden, call.prompt_mask, call.image_mask)
+
+            handles.append(decoder.layers[index].register_forward_hook(hook))
+        with evaluating(model):
+            yield read
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """The model is in evaluation mode inside; every module then gets its own mode back."""
+    modes = {module: module.training for module in model.modules()}
+    try:
+        model.eval()
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+@contextmanager
+def steering_off(model: nn.Module) -> Iterator[None]:
+    """Steering adapters are off inside; others, such as a LoRA, act on."""
+    tensors = [module for module in model.modules() if isinstance(module, SteeringTensors)]
+    enabled = [module for module in tensors if not module.disable_adapters]
+    try:
+        for module in enabled:
+            module.enable_adapters(False)
+        yield
+    finally:
+        for module in enabled:
+            module.enable_adapters(True)

@@ -1,0 +1,152 @@
+"""The numbers of a report: what gates, trials and attacks gave on held-out examples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...tuner.gate import Modality
+
+
+@dataclass
+class GateResult:
+    """
+    One gate that was tried, judged on held-out examples.
+
+    Attributes:
+        layer: The decoder layer that it reads.
+        readout: What it reads there.
+        modality: The prompts that it is for: with an image, or text only.
+        parameter: The ridge, or the share of directions or of energy that the null space takes.
+        auc: Probability that a forget example scores above a retained one.
+        forget_rate: Share of forget examples above the conformal threshold.
+        false_rate: Share of retained examples above it, each group counted once.
+        margin: Distance from the threshold to the weakest forget examples, in standard deviations of retained scores.
+            For an alpha below 0.05 it is from the threshold of twice that, at most of 0.05.
+        leak: Share of the norm of held-out retained readouts that the null space lets through; None for the ridge.
+        concept: The number of what it is to recognise, where the examples name several things.
+    """
+
+    layer: int
+    readout: str
+    modality: Modality
+    parameter: float
+    auc: float
+    forget_rate: float
+    false_rate: float
+    margin: float
+    leak: float | None = None
+    concept: int | None = None
+
+
+@dataclass
+class Calibration:
+    """
+    How the thresholds of one modality came about. Of several concepts' gates together, it counts which forget examples
+    open the gate of their concept and which retained ones open any.
+
+    Attributes:
+        n_groups: Retained groups that calibrated them.
+        alpha: The level that was used.
+        supported_alpha: The smallest level that so many groups can support.
+        low, high: The gate's bounds; nan for several gates together.
+        forget_rate: Share of held-out forget examples whose gate opens.
+        false_rate: Share of held-out retained examples whose gate opens, each group counted once.
+    """
+
+    n_groups: int
+    alpha: float
+    supported_alpha: float
+    low: float
+    high: float
+    forget_rate: float
+    false_rate: float
+
+
+@dataclass
+class GateScores:
+    """
+    What held-out examples score at one of the chosen gates. On this scale 0 is an average retained example, 1 an
+    average forget one. Nothing tells which example a number belongs to: scores are sorted, and of many some are left
+    out.
+
+    Attributes:
+        layer, readout, modality, parameter, concept: The gate, as in `GateResult`.
+        low, high: Its bounds: it is closed up to `low` and open from `high` on.
+        forget, retained: Scores, ascending; of more than 256 as many, evenly spread from the lowest to the highest.
+        forget_points, retained_points: At most 120 readouts, drawn at random, as pairs: the score, and the place
+            along the first principal component of what the score does not see, in standard deviations.
+    """
+
+    layer: int
+    readout: str
+    modality: Modality
+    parameter: float
+    low: float
+    high: float
+    forget: list[float]
+    retained: list[float]
+    forget_points: list[list[float]]
+    retained_points: list[list[float]]
+    concept: int | None = None
+
+
+@dataclass
+class ConceptResult:
+    """
+    One thing that is forgotten, with a direction and a gate of its own.
+
+    Attributes:
+        concept: Its number, in the order in which the forget set names them; None where it names none, and all is one.
+            The name itself, which may be a person's, is not kept.
+        base_refusal_rate: Share of its refusal examples that the base model refuses.
+        forced_refusal: The refusal that was put into the model's mouth to find the direction, because it refuses too
+            few of them; None where the refusal examples showed it.
+        calibration: Its thresholds, by modality.
+    """
+
+    concept: int | None
+    base_refusal_rate: float
+    forced_refusal: str | None
+    calibration: dict[str, Calibration]
+
+
+@dataclass
+class Trial:
+    """
+    One setting of layers and strength that was tried on held-out forget examples.
+
+    Attributes:
+        layers: The steered layers.
+        strength: The strength.
+        steer_decode: Whether generated tokens were steered too.
+        refused: Share of answers that are refusals.
+        answered: Share of answers that still hold what was to be forgotten; None where no answers are known.
+    """
+
+    layers: list[int]
+    strength: float
+    steer_decode: bool
+    refused: float
+    answered: float | None
+
+
+@dataclass
+class AttackResult:
+    """
+    One kind of attack on the gate, tried on held-out forget examples.
+
+    Attributes:
+        kind: What was done; `"none"` for the questions as they are.
+        modality: The prompts, with an image or text only.
+        count: How many.
+        opened: Share of them for which the gate opened; None where the attack could not be tried.
+        answered: Share of answers that still hold what was to be forgotten; None where no answers are known.
+        note: Why it could not be tried.
+    """
+
+    kind: str
+    modality: str
+    count: int
+    opened: float | None
+    answered: float | None
+    note: str = ""

@@ -1,0 +1,72 @@
+"""Why a fit should not be trusted, where that is so."""
+
+from __future__ import annotations
+
+import itertools
+
+from ..reading.views import Source
+from .report import FitReport
+from .results import ConceptResult
+
+
+def find_warnings(report: FitReport, source: Source, *, alpha: float) -> list[str]:
+    """Why not to trust a fit, in plain words; empty where nothing was found."""
+    warnings = []
+    names = {"image": "with an image", "text": "of text only"}
+    for modality, name in names.items():
+        forget = sum(bool(example.images) is (modality == "image") for example in source.forget)
+        retained = sum(bool(example.images) is (modality == "image") for example in source.retain)
+        result = report.calibration.get(modality)
+        if not forget or not retained:
+            missing = "forget" if not forget else "retained"
+            warnings.append(f"There are no {missing} examples {name}: prompts {name} are never steered.")
+        elif result is None:
+            warnings.append(
+                f"There are too few examples {name} to hold some out: prompts {name} are never steered. Give at least "
+                "two groups of retained examples and two forget examples."
+            )
+        elif report.gate == "calibrated" and result.supported_alpha > alpha:
+            warnings.append(
+                f"Only {result.n_groups} groups of retained examples {name} were held out. They support alpha = "
+                f"{result.supported_alpha:.3f}, not {alpha:g}; more groups are needed for that."
+            )
+    for (modality, name), own in itertools.product(names.items(), report.concepts):
+        tried = [r for r in report.gates if r.modality == modality and r.concept == own.concept]
+        used = [r for r in tried if report.gate_layer is None or r.layer == report.gate_layer]
+        best = max((r.auc for r in used), default=None)
+        if best is not None and best < 0.95:
+            warnings.append(
+                f"For prompts {name} the gate{_of(own)} tells forget from retained inputs with AUC {best:.2f} only "
+                "(0.95 is the least to rely on). Give more forget and retained examples, or ones more alike."
+            )
+        if modality in report.calibration and modality not in own.calibration:
+            warnings.append(
+                f"There are too few forget examples {name}{_of(own)}: it is not forgotten in such prompts."
+            )
+    if source.split.unsplit:
+        warnings.append(
+            "There were too few forget examples to hold some out; how well they are recognised was measured on those "
+            "that fitted the gate, and is optimistic."
+        )
+    for own in report.concepts:
+        if own.forced_refusal is not None:
+            warnings.append(
+                f"The direction{_of(own)} was made from teacher-forced refusals ({own.forced_refusal!r}), because the "
+                f"base model refuses only {own.base_refusal_rate:.0%} of the refusal examples. Give `refusal` "
+                "examples that it does refuse, if there are any."
+            )
+    for attack in report.attacks:
+        if attack.answered is not None and attack.answered > 0.1 and not attack.kind.startswith("PGD"):
+            name = names["image" if attack.modality == "image" else "text"]
+            how = "Asked as they are" if attack.kind == "none" else f"Under the attack {attack.kind!r}"
+            warnings.append(f"{how}, {attack.answered:.0%} of held-out forget prompts {name} are still answered.")
+    best_trial = max((trial.refused for trial in report.trials), default=None)
+    if best_trial is not None and best_trial < 0.9:
+        warnings.append(
+            f"At its best the adapter makes the model refuse {best_trial:.0%} of held-out forget examples."
+        )
+    return warnings
+
+
+def _of(own: ConceptResult) -> str:
+    return "" if own.concept is None else f" of concept {own.concept}"

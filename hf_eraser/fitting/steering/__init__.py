@@ -1,0 +1,1 @@
+"""What is steered: layers and strength, and the fitted adapter on the model."""

@@ -1,0 +1,165 @@
+"""Around what loads adapters in PEFT and transformers: files are checked and read first, and handed over."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+from peft import PeftModel
+from torch import Tensor
+
+from ..hub.repository import DOWNLOAD_ARGUMENTS, read_adapter
+from ..hub.validation import current_config_file, steering_config
+from ..tuner.config import SteeringAdapterConfig
+from ..tuner.config_file import read_config
+from ..tuner.model import SteeringModel, take_out
+from ..tuner.steered_model import attached_adapters
+
+
+# What `PeftModel.load_adapter` is to load, where the files were read by `read_adapter`.
+_tensors_read: ContextVar[dict[str, Tensor] | None] = ContextVar("hf_eraser_tensors_read", default=None)
+
+
+@contextmanager
+def _handed_over(tensors: dict[str, Tensor]) -> Iterator[None]:
+    token = _tensors_read.set(tensors)
+    try:
+        yield
+    finally:
+        _tensors_read.reset(token)
+
+
+def already_read_or(load_peft_weights: Callable[..., Any]) -> Callable[..., Any]:
+    """
+    PEFT (0.21) opens an `adapter_model.bin` where there is no safetensors file, and reads the folder a second time.
+    """
+
+    @functools.wraps(load_peft_weights)
+    def load(*args: Any, **kwargs: Any) -> Any:
+        tensors = _tensors_read.get()
+        return load_peft_weights(*args, **kwargs) if tensors is None else dict(tensors)
+
+    return load
+
+
+def read_first(load_adapter: Callable[..., Any]) -> Callable[..., Any]:
+    """
+    transformers attaches an adapter before it opens the tensors, and falls back to pickles. Around it: a steering
+    adapter's files are checked and read first, and handed over. `revision`, `token` and the like, which transformers
+    (5.23) takes in `adapter_kwargs` only, may be given as they are, as PEFT has it.
+    """
+    signature = inspect.signature(load_adapter)
+
+    @functools.wraps(load_adapter)
+    def load(self: Any, *args: Any, **kwargs: Any) -> Any:
+        bound = signature.bind(self, *args, **kwargs)
+        given = bound.arguments
+        config, load_config = given.get("peft_config"), given.get("load_config")
+        name = given.get("peft_model_id") or getattr(load_config, "pretrained_model_name_or_path", None)
+        if given.get("adapter_state_dict") is not None or name is None:
+            return load_adapter(*bound.args, **bound.kwargs)
+        before = attached_adapters(self)
+        further = given.get("kwargs", {})
+        download = {key: further.pop(key) for key in DOWNLOAD_ARGUMENTS if key in further}
+        download |= given.get("adapter_kwargs") or {}
+        if given.pop("local_files_only", False):  # which transformers (5.23) cannot pass on itself
+            download["local_files_only"] = True
+        given["adapter_kwargs"] = download
+        if config is None or isinstance(config, SteeringAdapterConfig):
+            where = {**(getattr(load_config, "download_kwargs", None) or {}), **download}
+            read = read_adapter(self, name, config=config, **where)
+            if read is not None:
+                # Without an id, transformers asks the Hub nothing more.
+                given["peft_model_id"] = None
+                given["peft_config"], given["adapter_state_dict"] = read
+        info = load_adapter(*bound.args, **bound.kwargs)
+        if given.get("adapter_state_dict") is None and attached_adapters(self) != before:
+            raise ValueError(f"The steering adapter {name!s} could not be read at first. Load it again.")
+        return info
+
+    return load
+
+
+def named_default_and_read_first(load_adapter: Callable[..., Any]) -> Callable[..., Any]:
+    """
+    `PeftModel.load_adapter` insists on an adapter name; on a plain model it is "default" unless given. It also
+    attaches an adapter before it opens the tensors: a steering adapter's files are checked and read first.
+    """
+
+    @functools.wraps(load_adapter)
+    def load(self: PeftModel, model_id: Any, adapter_name: str = "default", *args: Any, **kwargs: Any) -> Any:
+        read = None
+        if _tensors_read.get() is None and isinstance(self.base_model, SteeringModel):
+            read = read_adapter(self.base_model.model, model_id, **kwargs)
+        if read is None:
+            return load_adapter(self, model_id, adapter_name, *args, **kwargs)
+        if adapter_name in self.peft_config:
+            raise ValueError(f"`adapter_name`={adapter_name!r} is taken, there are {sorted(self.peft_config)}.")
+        config, tensors = read
+        try:
+            with _handed_over(tensors):
+                self.add_adapter(adapter_name, config)
+                return load_adapter(self, model_id, adapter_name, *args, **kwargs)
+        except BaseException:
+            take_out(self, adapter_name)
+            raise
+
+    return load
+
+
+def wrapped_and_read_first(from_pretrained: Callable[..., Any]) -> Callable[..., Any]:
+    """As `read_first`, for `PeftModel.from_pretrained`."""
+    signature = inspect.signature(from_pretrained)
+
+    @functools.wraps(from_pretrained)
+    def load(cls: type[PeftModel], *args: Any, **kwargs: Any) -> Any:
+        bound = signature.bind(cls, *args, **kwargs)
+        given = bound.arguments
+        config, model = given.get("config"), given["model"]
+        read = None
+        if config is None or isinstance(config, SteeringAdapterConfig):
+            read = read_adapter(model, given["model_id"], config=config, **given.get("kwargs", {}))
+        if read is None:
+            return from_pretrained(*bound.args, **bound.kwargs)
+        given["config"], tensors = read
+        name = given.get("adapter_name", "default")
+        attached_before = name in attached_adapters(model)
+        try:
+            with _handed_over(tensors):
+                return from_pretrained(*bound.args, **bound.kwargs)
+        except BaseException:
+            if not attached_before:
+                take_out(model, name)
+            raise
+
+    return load
+
+
+def checked_file(find_adapter_config_file: Callable[..., Any]) -> Callable[..., Any]:
+    """
+    `AutoModel.from_pretrained(adapter)` reads the configuration and loads the base model that it names, before it
+    loads the adapter. Around the look-up: what is wrong is found first, and a save that was cut off is seen.
+    """
+
+    @functools.wraps(find_adapter_config_file)
+    def find(model_id: Any, *args: Any, **kwargs: Any) -> str | None:
+        found = find_adapter_config_file(model_id, *args, **kwargs)
+        if found is None:
+            return None
+        path = current_config_file(Path(found).parent)
+        values = read_config(path)
+        if values is None:
+            return found
+        if not steering_config(values, path).base_model_name_or_path and not path.with_name("config.json").exists():
+            raise ValueError(
+                f"{path} does not name the base model (`base_model_name_or_path`). Load the base model, then "
+                f"`model.load_adapter({str(model_id)!r})`."
+            )
+        return str(path)
+
+    return find

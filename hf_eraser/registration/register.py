@@ -1,0 +1,59 @@
+"""Everything that importing this package changes in PEFT and transformers, in one list."""
+
+from __future__ import annotations
+
+import peft.peft_model as peft_model
+import transformers.integrations.peft as transformers_peft
+import transformers.models.auto.auto_factory as auto_factory
+from peft import PeftModel
+from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING
+from peft.utils import register_peft_method
+from transformers import PreTrainedModel
+from transformers.integrations import PeftAdapterMixin
+
+from ..hub.base_commit import with_commit_noted
+from ..hub.saved_model import SavedModel
+from ..tuner.config import SteeringAdapterConfig
+from ..tuner.model import SteeringModel
+from ..tuner.peft_type import STEERING
+from .attaching import undone_on_failure
+from .loading import (
+    already_read_or,
+    checked_file,
+    named_default_and_read_first,
+    read_first,
+    wrapped_and_read_first,
+)
+from .saving import as_statement_too, saved_by_moving, with_own_card
+
+
+def register() -> None:
+    """
+    Register the method with PEFT, and put right what loading, saving and switching off lack in the two libraries.
+
+    Idempotent.
+    """
+    if STEERING in PEFT_TYPE_TO_TUNER_MAPPING:
+        return
+    register_peft_method(
+        name="steering", config_cls=SteeringAdapterConfig, model_cls=SteeringModel, prefix=SteeringModel.prefix
+    )
+    SteeringModel.mixin = SavedModel
+    PeftAdapterMixin.add_adapter = undone_on_failure(PeftAdapterMixin.add_adapter)  # type: ignore[method-assign]
+    PeftAdapterMixin.load_adapter = undone_on_failure(  # type: ignore[method-assign]
+        read_first(PeftAdapterMixin.load_adapter)
+    )
+    PeftModel.load_adapter = named_default_and_read_first(PeftModel.load_adapter)  # type: ignore[method-assign]
+    PeftModel.from_pretrained = classmethod(  # type: ignore[method-assign,assignment]
+        wrapped_and_read_first(PeftModel.from_pretrained.__func__)  # type: ignore[attr-defined]
+    )
+    PeftModel.save_pretrained = saved_by_moving(PeftModel.save_pretrained)  # type: ignore[method-assign]
+    PeftModel.push_to_hub = with_own_card(PeftModel.push_to_hub)  # type: ignore[method-assign]
+    PeftModel.disable_adapter = as_statement_too(PeftModel.disable_adapter)  # type: ignore[method-assign]
+    peft_model.load_peft_weights = already_read_or(peft_model.load_peft_weights)
+    for module in (transformers_peft, auto_factory):
+        module.find_adapter_config_file = checked_file(module.find_adapter_config_file)  # type: ignore[attr-defined]
+    if hasattr(PreTrainedModel, "_load_pretrained_model"):  # without it, commits are found less often
+        PreTrainedModel._load_pretrained_model = staticmethod(  # type: ignore[method-assign]
+            with_commit_noted(PreTrainedModel._load_pretrained_model)
+        )

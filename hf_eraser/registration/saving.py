@@ -1,0 +1,57 @@
+"""Around `PeftModel`'s saving, publishing and switching off."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from typing import Any
+
+from peft import PeftModel
+
+from ..hub.publishing import push_adapter
+from ..hub.saving import saved_whole
+from ..tuner.model import SteeringModel
+from ..tuner.steered_model import DisabledAdapters
+
+
+def saved_by_moving(save_pretrained: Callable[..., Any]) -> Callable[..., Any]:
+    """PEFT writes into the folder, file by file: a save that is cut off leaves parts of two adapters."""
+
+    @functools.wraps(save_pretrained)
+    def save(self: PeftModel, save_directory: Any, safe_serialization: bool = True, *args: Any, **kwargs: Any) -> None:
+        if not isinstance(self.base_model, SteeringModel) or os.path.isfile(save_directory):
+            return save_pretrained(self, save_directory, safe_serialization, *args, **kwargs)
+        if not safe_serialization:
+            raise ValueError(
+                "`safe_serialization` must be True for a steering adapter: without it, a pickle is written, which "
+                "nobody should load."
+            )
+        with saved_whole(save_directory) as staging:
+            save_pretrained(self, str(staging), safe_serialization, *args, **kwargs)
+
+    return save
+
+
+def as_statement_too(disable_adapter: Callable[..., Any]) -> Callable[..., Any]:
+    """`PeftModel.disable_adapter()` called without `with` does nothing: the output would stay steered."""
+
+    @functools.wraps(disable_adapter)
+    def disable(self: PeftModel) -> Any:
+        if isinstance(self.base_model, SteeringModel):
+            return DisabledAdapters(self)
+        return disable_adapter(self)
+
+    return disable
+
+
+def with_own_card(push_to_hub: Callable[..., Any]) -> Callable[..., Any]:
+    """`PeftModel.push_to_hub` is transformers', which overwrites PEFT's card with that of a whole model."""
+
+    @functools.wraps(push_to_hub)
+    def push(self: PeftModel, repo_id: str, **kwargs: Any) -> Any:
+        if isinstance(self.base_model, SteeringModel):
+            return push_adapter(self, repo_id, **kwargs)
+        return push_to_hub(self, repo_id, **kwargs)
+
+    return push

@@ -1,0 +1,239 @@
+"""What is stored in an adapter's `adapter_config.json`."""
+
+from __future__ import annotations
+
+import reprlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from peft import PeftConfig
+
+from .config_file import read_config
+from .peft_type import STEERING
+
+
+Readout = Literal["last", "prompt", "image", "text", "joined"]
+
+
+GateMode = Literal["calibrated", "linear", "always"]
+
+
+READOUTS: tuple[Readout, ...] = get_args(Readout)
+
+
+GATE_MODES: tuple[GateMode, ...] = get_args(GateMode)
+
+
+# The largest number in float16: what steers must be added to a residual stream in half precision.
+LARGEST = 65504.0
+
+
+def readout_width(readout: Readout, hidden_size: int) -> int:
+    """How many numbers a readout gives of a residual stream of this width."""
+    return 2 * hidden_size if readout == "joined" else hidden_size
+
+
+@dataclass
+class SteeringAdapterConfig(PeftConfig):
+    """
+    Configuration of a steering adapter: which decoder layers are steered, and what decides whether they are.
+
+    Args:
+        layers_to_transform (`list[int]` or `int`, *optional*):
+            The steered layers of the text decoder, counted from 0; negative numbers count from the end. The default,
+            `None`, steers every layer from `gate_layer` on.
+        gate_layer (`int`, *optional*):
+            The layer whose output the gate reads. One decision then serves all steered layers, none of which may come
+            before it. The default, `None`, gives each steered layer a gate of its own, as the paper does.
+        readout (`str`, defaults to `"prompt"`):
+            What the gate reads of the residual stream: `"last"`, the last prompt token (the paper); `"prompt"`, the
+            mean over all prompt tokens; `"image"`, the mean over the image's tokens; `"text"`, the mean over the
+            prompt's other tokens; `"joined"`, `"last"` and `"prompt"` side by side, by a gate vector of twice the
+            width. In a prompt without an image, `"image"` and `"text"` mean `"prompt"`.
+        text_readout (`str`, *optional*):
+            What the gate reads instead in a prompt without an image, which has a gate vector of its own. The default,
+            `None`, means `readout`.
+        gate (`str`, defaults to `"calibrated"`):
+            How a score becomes a gate: `"calibrated"`, exactly 0 up to a lower bound, 1 from an upper bound on and a
+            straight line between; `"linear"`, the score itself where it is positive (the paper, clamped at 0 since a
+            negative gate would steer towards recall); `"always"`, 1 for every input.
+        strength (`float`, defaults to 1.0):
+            What the direction is multiplied by, at most 65504. 0 switches the steering off.
+        rank (`int`, defaults to 1):
+            How many directions a layer holds, each with a gate of its own.
+        steer_decode (`bool`, defaults to `True`):
+            Whether generated tokens are steered as well as the prompt.
+        hidden_size (`int`, *optional*):
+            Width of the residual stream that the adapter was made for. Filled in when the adapter is attached, and
+            compared from then on.
+        num_hidden_layers (`int`, *optional*):
+            Number of decoder layers that the adapter was made for. Filled in and compared likewise.
+        base_model_type (`str`, *optional*):
+            `model_type` of the base model's configuration. Filled in by `fit`; an adapter is not loaded into a model
+            of another type.
+        revision (`str`, *optional*):
+            A field of PEFT's: the commit of the base model on the Hub. Filled in by `fit`, where it is known. Loading
+            into another commit warns; `AutoPeftModel` loads the base model at this commit.
+        base_model_name_or_path (`str`, *optional*):
+            A field of PEFT's: what the base model was loaded by. For a local folder this is its path, by which
+            `AutoModelForImageTextToText.from_pretrained(adapter)` finds it again on the same machine; replace it
+            by the base model's id before the adapter is published.
+
+    Raises:
+        ValueError: If a field has a value that it cannot have, or if two fields contradict each other.
+
+    Example:
+
+        >>> from hf_eraser import SteeringAdapterConfig
+        >>> config = SteeringAdapterConfig(layers_to_transform=[10, 12], gate_layer=8, readout="image")
+        >>> config.peft_type.value
+        'STEERING'
+    """
+
+    layers_to_transform: list[int] | int | None = field(
+        default=None, metadata={"help": "Steered decoder layers; negative counts from the end, None means all."}
+    )
+    gate_layer: int | None = field(
+        default=None, metadata={"help": "Layer whose output decides; None gives each steered layer its own gate."}
+    )
+    readout: Readout = field(
+        default="prompt", metadata={"help": "What the gate reads: 'last', 'prompt', 'image', 'text' or 'joined'."}
+    )
+    text_readout: Readout | None = field(
+        default=None, metadata={"help": "What the gate reads in a prompt without an image; None means `readout`."}
+    )
+    gate: GateMode = field(
+        default="calibrated", metadata={"help": "How a score becomes a gate: 'calibrated', 'linear' or 'always'."}
+    )
+    strength: float = field(default=1.0, metadata={"help": "Factor of the direction."})
+    rank: int = field(default=1, metadata={"help": "Number of directions a layer."})
+    steer_decode: bool = field(default=True, metadata={"help": "Whether generated tokens are steered too."})
+    hidden_size: int | None = field(default=None, metadata={"help": "Width of the base model's residual stream."})
+    num_hidden_layers: int | None = field(default=None, metadata={"help": "Number of the base model's layers."})
+    base_model_type: str | None = field(default=None, metadata={"help": "`model_type` of the base model."})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.peft_type = STEERING
+        if _is_int(self.layers_to_transform):
+            self.layers_to_transform = [self.layers_to_transform]  # type: ignore[list-item]
+        self._check_layers()
+        if self.readout not in READOUTS:
+            raise ValueError(f"`readout` must be one of {READOUTS}, got {reprlib.repr(self.readout)}.")
+        if self.text_readout not in (None, *READOUTS):
+            raise ValueError(
+                f"`text_readout` must be None or one of {READOUTS}, got {reprlib.repr(self.text_readout)}."
+            )
+        if self.gate not in GATE_MODES:
+            raise ValueError(f"`gate` must be one of {GATE_MODES}, got {reprlib.repr(self.gate)}.")
+        if not (_is_int(self.strength) or isinstance(self.strength, float)) or not 0 <= self.strength <= LARGEST:
+            raise ValueError(
+                f"`strength` must be a finite number of at least 0 and at most {LARGEST:g}, got "
+                f"{reprlib.repr(self.strength)}. A negative strength would steer towards what is to be forgotten."
+            )
+        for name in ("rank", "hidden_size", "num_hidden_layers"):
+            value = getattr(self, name)
+            if not (_is_int(value) and value >= 1) and (value is not None or name == "rank"):
+                raise ValueError(f"`{name}` must be a whole number of at least 1, got {reprlib.repr(value)}.")
+        if self.task_type in ("SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS"):
+            raise ValueError(f"`task_type` must be one of a model that gives answers, got {self.task_type!r}.")
+        for name in ("steer_decode", "inference_mode"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"`{name}` must be True or False, got {reprlib.repr(getattr(self, name))}.")
+        for name in ("base_model_name_or_path", "revision", "base_model_type"):
+            if not isinstance(getattr(self, name), (str, type(None))):
+                raise ValueError(f"`{name}` must be text or None, got {reprlib.repr(getattr(self, name))}.")
+        if not isinstance(self.auto_mapping, (dict, type(None))):
+            raise ValueError(f"`auto_mapping` must be a dict or None, got {reprlib.repr(self.auto_mapping)}.")
+
+    def _check_layers(self) -> None:
+        layers = self.layers_to_transform
+        if layers is not None:
+            if not isinstance(layers, (list, tuple)) or not layers or not all(_is_int(layer) for layer in layers):
+                raise ValueError(
+                    "`layers_to_transform` must be a layer number or a list of at least one, got "
+                    f"{reprlib.repr(layers)}."
+                )
+            self.layers_to_transform = list(layers)
+            if len(set(layers)) != len(layers):
+                raise ValueError(f"`layers_to_transform` names a layer twice: {reprlib.repr(layers)}.")
+        if self.gate_layer is not None and not _is_int(self.gate_layer):
+            raise ValueError(f"`gate_layer` must be a layer number or None, got {reprlib.repr(self.gate_layer)}.")
+
+    @classmethod
+    def from_json_file(cls, path_json_file: str, **kwargs: Any) -> dict[str, Any]:
+        """
+        The values in a configuration file, for `from_pretrained`.
+
+        Raises:
+            ValueError: If the file cannot be a steering adapter's; see `read_config`.
+        """
+        values = read_config(Path(path_json_file))
+        if values is None:
+            raise ValueError(f"{path_json_file} is the configuration of another PEFT method, not of STEERING.")
+        return values
+
+    @property
+    def gate_width(self) -> int:
+        """The length of a gate vector; the configuration has to be resolved."""
+        assert self.hidden_size is not None
+        return max(
+            readout_width(readout or self.readout, self.hidden_size) for readout in (self.readout, self.text_readout)
+        )
+
+    @property
+    def target_modules(self) -> None:
+        """PEFT's machinery asks every config for it; layers are found from the decoder here, not by name."""
+        return None
+
+    def resolved(self, *, hidden_size: int, num_hidden_layers: int) -> SteeringAdapterConfig:
+        """
+        A copy for a decoder of this width and depth, with every layer number counted from 0.
+
+        Raises:
+            ValueError: If the adapter was made for another width or depth, if a layer does not exist, or if a steered
+                layer comes before the gate layer.
+        """
+        for name, own, model in (
+            ("hidden_size", self.hidden_size, hidden_size),
+            ("num_hidden_layers", self.num_hidden_layers, num_hidden_layers),
+        ):
+            if own is not None and own != model:
+                raise ValueError(
+                    f"The adapter was made for a base model with {name}={own}, this model has {name}={model}. Load it "
+                    f"into the model that it was fitted on ({self.base_model_name_or_path or 'not recorded'})."
+                )
+
+        def from_start(layer: int, argument: str) -> int:
+            if not -num_hidden_layers <= layer < num_hidden_layers:
+                raise ValueError(
+                    f"`{argument}` names layer {reprlib.repr(layer)}, the decoder has layers 0 to "
+                    f"{num_hidden_layers - 1} (or -{num_hidden_layers} to -1)."
+                )
+            return layer % num_hidden_layers
+
+        gate_layer = None if self.gate_layer is None else from_start(self.gate_layer, "gate_layer")
+        if self.layers_to_transform is None:
+            layers = list(range(gate_layer or 0, num_hidden_layers))
+        else:
+            assert isinstance(self.layers_to_transform, list)
+            layers = sorted({from_start(layer, "layers_to_transform") for layer in self.layers_to_transform})
+        if gate_layer is not None and layers[0] < gate_layer:
+            raise ValueError(
+                f"Steered layer {layers[0]} comes before `gate_layer`={gate_layer}, whose decision it needs. Steer "
+                f"layers from {gate_layer} on, or read the gate earlier."
+            )
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        values |= {
+            "layers_to_transform": layers,
+            "gate_layer": gate_layer,
+            "hidden_size": hidden_size,
+            "num_hidden_layers": num_hidden_layers,
+        }
+        return type(self)(**values)
+
+
+def _is_int(value: object) -> bool:
+    # In Python, True is an int.
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -1,0 +1,64 @@
+"""What was read and decided about a batch of sequences; it lives as long as their key-value cache."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from .readouts import ReadoutSums
+
+
+# Key of a gate: the adapter's name, and the layer that read it where each steered layer has a gate of its own.
+GateKey = tuple[str, int | None]
+
+
+@dataclass
+class Decision:
+    """
+    What was read and decided for a batch of sequences. It lives as long as their key-value cache, on which it is kept.
+
+    Attributes:
+        sums: What the readouts need, by layer; kept so that a prompt may arrive in pieces and a chat be continued.
+        gates: The gates, each (batch, k), float32.
+        deltas: What is added to the residual stream, by steered layer and by whether generated tokens are steered too;
+            (batch, d), or None for nothing. Follows from `gates`.
+        adapters: The adapters that were active.
+        generation: The `generate` call that this was decided in, if any.
+        complete: Whether the whole prompt has been read.
+    """
+
+    sums: dict[int, ReadoutSums] = field(default_factory=dict)
+    gates: dict[GateKey, Tensor] = field(default_factory=dict)
+    deltas: dict[tuple[int, bool], Tensor | None] = field(default_factory=dict)
+    adapters: tuple[str, ...] = ()
+    generation: Generation | None = None
+    complete: bool = False
+
+    def expand(self, batch: int) -> None:
+        """Repeat each row so that there are `batch` of them, where a batch was expanded for beams or samples."""
+        rows = next((len(gate) for gate in self.gates.values()), batch)
+        if rows == batch:
+            return
+        times = batch // rows
+        self.sums = {layer: sums.expand(times) for layer, sums in self.sums.items()}
+        self.gates = {key: gate.repeat_interleave(times, dim=0) for key, gate in self.gates.items()}
+        self.deltas = {}
+
+
+@dataclass(eq=False)
+class Generation:
+    """One `generate` call: the prompt ends after `prompt_length` positions, padding included."""
+
+    prompt_length: int
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Generation:
+        # Compared by identity; a copied cache belongs to the same generation.
+        return self
+
+
+def decision_on(cache: Any, past: int) -> Decision:
+    decision = getattr(cache, "steering_decision", None)
+    # A cache that was reset is used for other sequences.
+    return decision if decision is not None and past > 0 else Decision()

@@ -1,0 +1,188 @@
+"""What a decoder layer becomes while a steering adapter is attached to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .config import SteeringAdapterConfig
+from .decision import GateKey
+from .forward_call import CALL_ARGUMENT, SteeringCall, current_call
+from .gate import gate_scores, gate_values
+from .in_place import restore_type, retype
+from .readouts import ReadoutSums
+from .tensors import TENSOR_KINDS, SteeringTensors, tensor_shapes
+
+
+class SteeringLayer:
+    """
+    Mixin of a decoder layer: its output, the residual stream, is read by gates and shifted along erasure directions.
+
+    Attributes:
+        steering_direction: The erasure directions, each (k, d), float32.
+        steering_gate_weight: The gate vectors, each (2, k, d), (2, k, 2 d) for the readout `"joined"`, float32; first
+            axis: with image, text only.
+        steering_gate_bounds: The gates' lower and upper bounds, each (2, k, 2), float32.
+        steering_configs: The adapters' configurations.
+        steering_index: The number of this layer in the decoder.
+    """
+
+    steering_direction: SteeringTensors
+    steering_gate_weight: SteeringTensors
+    steering_gate_bounds: SteeringTensors
+    steering_configs: dict[str, SteeringAdapterConfig]
+    steering_index: int
+
+    def _steered_forward(
+        self, forward: Callable[..., Any], parameters: Sequence[str], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        call = kwargs.pop(CALL_ARGUMENT, None)
+        outputs = forward(*args, **kwargs)
+        if call is None:
+            call = current_call()
+        if call is None:
+            if not self.acting_adapters():
+                return outputs
+            raise RuntimeError(
+                "A steered decoder layer was called without its model's `forward`, so it cannot know which tokens are "
+                "the prompt. Call the model that the adapter was attached to, or switch the adapter off first "
+                "(`with model.disable_adapter(): ...`)."
+            )
+        if isinstance(outputs, tuple):
+            return (self._steer(outputs[0], call), *outputs[1:])
+        return self._steer(outputs, call)
+
+    def acting_adapters(self) -> list[str]:
+        """The steering adapters on this layer that are active and switched on, in the order of activation."""
+        tensors = self.steering_direction
+        if tensors.disable_adapters:
+            return []
+        return [name for name in tensors.active_adapters if name in self.steering_configs]
+
+    def _steer(self, hidden: Tensor, call: SteeringCall) -> Tensor:
+        if call.prompt_mask is not None:
+            self._read_gates(hidden, call)
+        for steer_decode, mask in ((True, call.token_mask), (False, call.prompt_mask)):
+            if not steer_decode and mask is None:
+                continue  # none of this call's tokens is prompt
+            delta = self._delta(hidden, call, steer_decode=steer_decode)
+            if delta is None:
+                continue
+            # Where the gate is 0 this adds 0, so the residual stream keeps its value to the last bit.
+            shift = delta[:, None, :].to(hidden.dtype)
+            hidden = hidden + (shift if mask is None else shift * mask[..., None].to(shift.dtype))
+        return hidden
+
+    def _read_gates(self, hidden: Tensor, call: SteeringCall) -> None:
+        names = [name for name in call.adapters if name in self.steering_gate_weight]
+        if not names:
+            return
+        assert call.prompt_mask is not None
+        assert call.image_mask is not None
+        decision, index = call.decision, self.steering_index
+        sums = ReadoutSums.of(hidden, call.prompt_mask, call.image_mask)
+        if index in call.earlier_sums:
+            sums = call.earlier_sums[index] + sums
+        decision.sums[index] = sums
+        if not decision.complete:
+            return
+        configs = [self.steering_configs[name] for name in names]
+        for group in self._folded([(c.readout, c.text_readout, c.gate) for c in configs], names):
+            config = self.steering_configs[group[0]]
+            weight = self.steering_gate_weight.folded(group, sums.prompt.device)
+            bounds = self.steering_gate_bounds.folded(group, sums.prompt.device)
+            scores = gate_scores(sums.read(config.readout, config.text_readout), sums.has_image, weight)
+            gates = gate_values(scores, sums.has_image, bounds, config.gate)
+            # A sequence of which nothing was read is not steered.
+            gates = torch.where(sums.n_prompt > 0, gates, 0.0)
+            sizes = [len(self.steering_gate_weight[name][0]) for name in group]
+            for name, gate in zip(group, gates.split(sizes, dim=1)):
+                if call.rows is not None:
+                    gate = torch.where(call.rows[name][:, None], gate, 0.0)
+                earlier = decision.gates.get(self.gate_key(name))
+                decision.gates[self.gate_key(name)] = gate if earlier is None else torch.maximum(gate, earlier)
+
+    def _delta(self, hidden: Tensor, call: SteeringCall, *, steer_decode: bool) -> Tensor | None:
+        """
+        What the active adapters add to each sequence's residual stream here, (batch, d), float32.
+
+        Follows from the gates, so it is computed when they are read and kept with them for the decode steps.
+        """
+        deltas, key = call.decision.deltas, (self.steering_index, steer_decode)
+        if call.prompt_mask is None and key in deltas:
+            return deltas[key]
+        gates = call.decision.gates
+        names = [
+            name
+            for name in call.adapters
+            if name in self.steering_direction
+            and self.gate_key(name) in gates
+            and self.steering_configs[name].steer_decode is steer_decode
+        ]
+        delta = None
+        for group in self._folded([None] * len(names), names):
+            scaled = [gates[self.gate_key(name)] * self.steering_configs[name].strength for name in group]
+            direction = self.steering_direction.folded(group, hidden.device)
+            shift = (torch.cat(scaled, dim=1).to(hidden.device)[..., None] * direction).sum(dim=1)
+            delta = shift if delta is None else delta + shift
+        deltas[key] = delta
+        return delta
+
+    def _folded(self, kinds: list[Any], names: list[str]) -> list[list[str]]:
+        """The adapters that are computed in one operation: merged ones of one kind; any other by itself."""
+        merged = self.steering_direction.merged_adapters
+        groups: dict[Any, list[str]] = {}
+        for kind, name in zip(kinds, names):
+            groups.setdefault((kind,) if name in merged else name, []).append(name)
+        return list(groups.values())
+
+    def gate_key(self, name: str) -> GateKey:
+        """Under which key the gates that steer this layer with adapter `name` are kept."""
+        return name, None if self.steering_configs[name].gate_layer is not None else self.steering_index
+
+
+def attach(layer: nn.Module, index: int, adapter_name: str, config: SteeringAdapterConfig) -> None:
+    """
+    Give decoder layer number `index` the tensors that a fresh adapter has there: one that never steers.
+
+    Args:
+        layer: The decoder layer.
+        index: Its number in the decoder.
+        adapter_name: The adapter's name.
+        config: The adapter's configuration, resolved for this decoder.
+    """
+    if not isinstance(layer, SteeringLayer):
+        retype(layer, SteeringLayer)
+        for kind in TENSOR_KINDS:
+            setattr(layer, kind, SteeringTensors())
+        layer.steering_configs = {}  # type: ignore[assignment]
+        layer.steering_index = index  # type: ignore[assignment]
+    assert isinstance(layer, SteeringLayer)
+    parameters = (p for name, p in layer.named_parameters() if not name.startswith("steering_"))
+    device = next(parameters).device
+    if device.type == "meta":  # the layer is offloaded
+        device = torch.device("cpu")
+    layer.steering_configs[adapter_name] = config
+    shapes = tensor_shapes(config, index)
+    for name, shape in shapes.items():
+        fill = torch.inf if name == "steering_gate_bounds" else 0.0
+        tensor = torch.full(shape, fill, dtype=torch.float32, device=device)
+        getattr(layer, name)[adapter_name] = nn.Parameter(tensor, requires_grad=False)
+
+
+def detach(layer: SteeringLayer, adapter_name: str) -> None:
+    """Take an adapter's tensors from a layer; with the last adapter, give the layer its own class back."""
+    containers = [getattr(layer, kind) for kind in TENSOR_KINDS]
+    for container in containers:
+        if adapter_name in container:
+            del container[adapter_name]
+        container.set_adapter([name for name in container.active_adapters if name != adapter_name])
+    layer.steering_configs.pop(adapter_name, None)
+    if not any(len(container) for container in containers):
+        for kind in TENSOR_KINDS:
+            delattr(layer, kind)
+        del layer.steering_configs, layer.steering_index
+        restore_type(layer)  # type: ignore[arg-type]

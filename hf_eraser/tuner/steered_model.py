@@ -1,0 +1,223 @@
+"""What the top-level model becomes while a steering adapter is attached to one of its layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from .decoder import Decoder, image_token_ids
+from .forward_call import (
+    BASE,
+    CALL_ARGUMENT,
+    SteeringCall,
+    adapter_of_each_row,
+    generating,
+    handed_down,
+    names_of_rows,
+)
+from .in_place import restore_type, retype
+from .layer import SteeringLayer, detach
+from .tensors import TENSOR_KINDS, SteeringTensors
+
+
+class SteeredModel:
+    """
+    Mixin of the model that a steering adapter is attached to.
+
+    Its `forward` finds out which tokens are the prompt's and hands that down to the decoder layers; its `generate`
+    remembers where the prompt ends.
+
+    Attributes:
+        steering_decoder_layers: The layers of the text decoder.
+    """
+
+    steering_decoder_layers: tuple[nn.Module, ...]
+
+    def _steered_forward(
+        self, forward: Callable[..., Any], parameters: Sequence[str], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        names = names_of_rows(kwargs.pop("adapter_names", None))
+        adapters = acting_adapters(self, names)  # type: ignore[arg-type]
+        if not adapters:
+            return forward(*args, **kwargs)
+        kwargs = {**dict(zip(parameters, args)), **kwargs}
+        call = SteeringCall.of(
+            kwargs,
+            adapters=adapters,
+            image_ids=image_token_ids(self.config),  # type: ignore[attr-defined]
+            embedding=self.get_input_embeddings(),  # type: ignore[attr-defined]
+            names=names,
+        )
+        with handed_down(call):
+            outputs = forward(**kwargs, **{CALL_ARGUMENT: call})
+        call.keep(outputs)
+        return outputs
+
+    def generate(
+        self, inputs: Tensor | None = None, *args: Any, adapter_names: Sequence[str] | None = None, **kwargs: Any
+    ) -> Any:
+        """
+        As the model's own `generate`; the gates are decided by the prompt that is given here.
+
+        Args:
+            inputs, args, kwargs: As the model's own.
+            adapter_names: The steering adapter of each row, or `"__base__"`; the default are the active adapters.
+        """
+        prompt = inputs
+        for name in ("input_ids", "inputs_embeds"):
+            if prompt is None:
+                prompt = kwargs.get(name)
+        # Without any prompt, `generate` begins with the single token bos.
+        length = 1 if prompt is None else prompt.shape[1]
+        # On a PeftModel the names have come already.
+        with generating(length), adapter_of_each_row(names_of_rows(adapter_names)):
+            return super().generate(inputs, *args, **kwargs)  # type: ignore[misc]
+
+    def disable_adapter(self) -> DisabledAdapters:
+        """
+        Switch all adapters off: the base model is back, bit for bit.
+
+        As a statement, until `enable_adapters()`; in `with model.disable_adapter(): ...`, until the block ends.
+        """
+        return DisabledAdapters(self)  # type: ignore[arg-type]
+
+    def delete_adapter(self, adapter_names: list[str] | str) -> None:
+        """Delete adapters by name, steering or other; with the last steering adapter the model is as it was before."""
+        names = [adapter_names] if isinstance(adapter_names, str) else list(adapter_names)
+        steering = [name for name in names if name in attached_adapters(self)]  # type: ignore[arg-type]
+        super().delete_adapter(names)  # type: ignore[misc]
+        for name in steering:
+            remove_adapter(self, name)  # type: ignore[arg-type]
+
+
+class DisabledAdapters:
+    """Adapters are off from the creation of this object on; leaving its `with` block restores what was before."""
+
+    def __init__(self, model: nn.Module) -> None:
+        layers = [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
+        self._were_enabled = [layer for layer in layers if not layer.disable_adapters]
+        for layer in layers:
+            layer.enable_adapters(False)
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for layer in self._were_enabled:
+            layer.enable_adapters(True)
+
+
+@contextmanager
+def steered_by(model: nn.Module, adapters: Sequence[str], *, strength: float = 1.0) -> Iterator[None]:
+    """
+    Just these steering adapters act inside, whatever is active, switched off or merged; afterwards all is as before.
+
+    Args:
+        model: The model, plain or a `PeftModel`.
+        adapters: Their names; none for the model without steering.
+        strength: What each one's own strength is multiplied by, at least 0.
+
+    Raises:
+        ValueError: If one is not attached.
+    """
+    layers = [module for module in model.modules() if isinstance(module, SteeringLayer)]
+    configs = {id(config): config for layer in layers for config in layer.steering_configs.values()}.values()
+    attached = {name for layer in layers for name in layer.steering_configs}
+    unknown = sorted(set(adapters) - attached)
+    if unknown:
+        raise ValueError(f"`adapters` names {unknown}, the steering adapters are {sorted(attached)}.")
+    containers = [getattr(layer, kind) for layer in layers for kind in TENSOR_KINDS]
+    states = [(tensors.active_adapters, tensors.disable_adapters, tensors.merged_adapters) for tensors in containers]
+    strengths = [config.strength for config in configs]
+    try:
+        for tensors in containers:
+            tensors.set_adapter(list(adapters))
+            tensors.enable_adapters(True)
+        for config in configs:
+            config.strength *= strength
+        yield
+    finally:
+        for tensors, (active, disabled, merged) in zip(containers, states):
+            tensors.set_adapter(active)
+            tensors.enable_adapters(not disabled)
+            tensors.merged_adapters = merged
+        for config, own in zip(configs, strengths):
+            config.strength = own
+
+
+def make_steered(model: PreTrainedModel, decoder: Decoder, mixin: type[SteeredModel] = SteeredModel) -> None:
+    """Make `model` a `SteeredModel`, by way of `mixin`, if it is none yet."""
+    if not isinstance(model, SteeredModel):
+        retype(model, mixin)
+        setattr(model, "steering_decoder_layers", decoder.layers)  # noqa: B010  mypy sees the class before
+
+
+def restore_model(model: nn.Module) -> None:
+    """Give a `SteeredModel` its own class back."""
+    if isinstance(model, SteeredModel):
+        del model.steering_decoder_layers
+        restore_type(model)
+
+
+def steering_layers(model: nn.Module) -> list[SteeringLayer]:
+    """The decoder layers of `model` that hold steering tensors, first to last."""
+    # Asked in every forward pass: a walk over all modules takes longer than the steering itself.
+    layers = vars(model).get("steering_decoder_layers", ())
+    return [layer for layer in layers if isinstance(layer, SteeringLayer)]
+
+
+def attached_adapters(model: nn.Module) -> list[str]:
+    """The names of the steering adapters that are attached to `model`."""
+    return sorted({name for layer in steering_layers(model) for name in layer.steering_configs})
+
+
+def acting_adapters(model: nn.Module, of_rows: Sequence[str] | None = None) -> tuple[str, ...]:
+    """
+    The names of the steering adapters that act: those that are active and switched on, in the order of activation.
+
+    Args:
+        model: The model.
+        of_rows: The adapter of each row, or `BASE`; these then act in place of the active ones.
+
+    Raises:
+        ValueError: If there are none of these, one is not attached, or adapters are merged, which then cannot be told
+            apart.
+    """
+    layers = steering_layers(model)
+    if of_rows is None:
+        return tuple(dict.fromkeys(name for layer in layers for name in layer.acting_adapters()))
+    if not of_rows:
+        raise ValueError("`adapter_names` must have a name for each row: got none.")
+    attached = attached_adapters(model)
+    unknown = sorted(set(of_rows) - {*attached, BASE})
+    if unknown:
+        raise ValueError(
+            f"`adapter_names` names {unknown}, the steering adapters are {attached}, and {BASE!r} for none."
+        )
+    if any(layer.steering_direction.merged_adapters for layer in layers):
+        raise ValueError("`adapter_names` cannot be given while adapters are merged: call `unmerge_adapter` first.")
+    if all(layer.steering_direction.disable_adapters for layer in layers):
+        return ()
+    return tuple(name for name in dict.fromkeys(of_rows) if name != BASE)
+
+
+def remove_adapter(model: PreTrainedModel, adapter_name: str) -> None:
+    """Take a steering adapter out of a model; with the last one, model and layers get their own classes back."""
+    for layer in steering_layers(model):
+        detach(layer, adapter_name)
+    remaining = attached_adapters(model)
+    if not remaining:
+        restore_model(model)
+    elif not acting_adapters(model):
+        # As PEFT does for other methods: an adapter that stays becomes the active one.
+        for module in model.modules():
+            if isinstance(module, SteeringTensors):
+                module.set_adapter(remaining[0])

@@ -1,0 +1,394 @@
+"""The mathematics of fitting: closed forms against independent references, thresholds against their definition."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from hf_eraser.data import Example, read_examples
+from hf_eraser.fitting.gates.calibration import (
+    auc,
+    calibrate,
+    group_conformal_threshold,
+    joint_thresholds,
+    supported_alpha,
+)
+from hf_eraser.fitting.gates.choosing import choose_gates
+from hf_eraser.fitting.gates.judging import Candidate, Judged, judge
+from hf_eraser.fitting.gates.moments import Moments
+from hf_eraser.fitting.gates.nullspace import leak, null_space, nullspace_gate
+from hf_eraser.fitting.gates.places import Place
+from hf_eraser.fitting.gates.ridge import ridge_gates
+from hf_eraser.fitting.gates.solving import Readings, Solution, solve
+from hf_eraser.fitting.reading.split import FOLDS, Role, split_examples
+from hf_eraser.fitting.report.results import GateResult, Trial
+from hf_eraser.fitting.steering.strength import middle_of_widest_plateau
+
+
+shapes = st.tuples(st.integers(1, 12), st.integers(2, 24), st.integers(1, 40), st.integers(0, 10_000))
+
+
+def random(n: int, d: int, seed: int) -> torch.Tensor:
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@settings(max_examples=80, deadline=None)
+@given(shapes, st.floats(0.05, 1.0), st.floats(1e-3, 10.0))
+def test_rank_one_gate_equals_the_papers_d_by_d_closed_form(shape, share, gamma):
+    n_forget, d, n_retain, seed = shape
+    forget, retain = random(n_forget, d, seed), random(n_retain, d, seed + 1)
+    direction = random(1, d, seed + 2)[0]
+    second = retain.T @ retain / n_retain
+    # The paper: P from the singular vectors of the retained second moment, then
+    # W* = v 1^T F P (P F^T F P + gamma P)^+ with the pseudo-inverse.
+    _, _, right = torch.linalg.svd(second)
+    basis = right[d - max(1, int(share * d)) :].T
+    projector = basis @ basis.T
+    target = torch.outer(direction, torch.ones(n_forget, dtype=torch.float64))
+    projected = forget @ projector
+    matrix = target @ projected @ torch.linalg.pinv(projected.T @ projected + gamma * projector, hermitian=True)
+    steering = matrix @ projector
+    # An eigenbasis is unique only up to rotation within equal eigenvalues: the null space is compared by itself.
+    own = null_space(second, share=share)
+    if n_retain >= d:
+        torch.testing.assert_close(own @ own.T, projector, rtol=1e-6, atol=1e-6)
+    weight = nullspace_gate(forget, basis, gamma=gamma)
+    error = (torch.outer(direction, weight) - steering).norm() / steering.norm()
+    assert error < 1e-6
+
+
+@settings(max_examples=40, deadline=None)
+@given(shapes, st.floats(0.05, 1.0))
+def test_nullspace_gate_stays_in_the_null_space(shape, share):
+    n_forget, d, n_retain, seed = shape
+    retain = random(n_retain, d, seed)
+    basis = null_space(retain.T @ retain / n_retain, share=share)
+    weight = nullspace_gate(random(n_forget, d, seed + 1), basis, gamma=0.1)
+    torch.testing.assert_close(basis @ (basis.T @ weight), weight)
+    if basis.shape[1] <= d - n_retain:  # the retained inputs leave that many directions free
+        torch.testing.assert_close(retain @ weight, torch.zeros(n_retain, dtype=torch.float64), atol=1e-6, rtol=0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(shapes, st.floats(1e-3, 3.0))
+def test_ridge_gate_equals_the_definition(shape, ridge):
+    n_forget, d, n_retain, seed = shape
+    forget, retain = random(n_forget, d, seed) + 0.5, random(n_retain, d, seed + 1)
+    moments = []
+    for rows in (forget, retain):
+        moments.append(Moments(d))
+        for row in rows.split(3):
+            moments[-1].add(row)
+    center = (forget.mean(0) + retain.mean(0)) / 2
+    scatter = [(rows - center).T @ (rows - center) / len(rows) for rows in (forget, retain)]
+    covariance = (scatter[0] + scatter[1]) / 2
+    system = covariance + ridge * covariance.trace() / d * torch.eye(d, dtype=torch.float64)
+    expected = torch.linalg.solve(system, forget.mean(0) - retain.mean(0))
+    torch.testing.assert_close(ridge_gates(*moments, ridges=[ridge])[0], expected, rtol=1e-6, atol=1e-8)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 60), st.integers(1, 12), st.integers(1, 7), st.integers(0, 1000))
+def test_moments_equal_those_of_all_vectors_at_once(n, d, batch, seed):
+    rows = random(n, d, seed)
+    moments = Moments(d)
+    for part in rows.split(batch):
+        moments.add(part)
+    assert moments.count == n
+    torch.testing.assert_close(moments.mean, rows.mean(0))
+    torch.testing.assert_close(moments.second_moment, rows.T @ rows / n)
+    assert moments._n_rows < max(d, batch + d)
+
+
+def test_moments_do_not_grow_with_the_number_of_vectors():
+    moments = Moments(16)
+    for _ in range(100):
+        moments.add(torch.randn(8, 16))
+        assert sum(len(rows) for rows in moments._rows) < 16
+
+
+def test_moments_without_a_part_are_those_of_the_rest():
+    rows = random(50, 6, 0)
+    every, part, rest = Moments(6), Moments(6), Moments(6)
+    for moments, added in ((every, rows), (part, rows[:20]), (rest, rows[20:])):
+        moments.add(added)
+    found = every.without(part)
+    assert found.count == 30
+    torch.testing.assert_close(found.mean, rest.mean)
+    torch.testing.assert_close(found.second_moment, rest.second_moment)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.integers(2, 24),
+    st.integers(1, 60),
+    st.integers(1, 24),
+    st.sampled_from([torch.float64, torch.float32, torch.bfloat16]),
+    st.integers(0, 10_000),
+)
+def test_null_space_without_energy_is_the_complement_of_what_retained_inputs_span(d, n, rank, dtype, seed):
+    rank = min(rank, d - 1)
+    # Whole numbers, which each dtype holds exactly: the rank is that of the numbers.
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(-3, 4, size=(n, rank)) @ rng.integers(-1, 2, size=(rank, d))
+    assume(rows.any())
+    retain = torch.from_numpy(rows).to(dtype)
+    assume(torch.equal(retain.double(), torch.from_numpy(rows).double()))
+    moments = Moments(d)
+    moments.add(retain)
+    basis = null_space(moments.second_moment, energy=0.0)
+    assert basis.shape == (d, d - np.linalg.matrix_rank(rows))
+    reference = np.eye(d) - np.linalg.pinv(rows.astype(float)) @ rows
+    torch.testing.assert_close(basis @ basis.T, torch.from_numpy(reference), atol=1e-6, rtol=0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(2, 16), st.integers(1, 40), st.floats(0.01, 0.9), st.integers(0, 10_000))
+def test_null_space_by_energy_takes_all_that_fits_and_no_more(d, n, energy, seed):
+    retain = random(n, d, seed)
+    shares = np.sort(np.linalg.svd(retain.numpy(), full_matrices=True)[1] ** 2)
+    shares = np.concatenate([np.zeros(d - len(shares)), shares]).cumsum() / shares.sum()
+    assume(abs(shares - energy).min() > 1e-9)
+    second = retain.T @ retain / n
+    if shares[0] > energy:
+        with pytest.raises(ValueError, match="There is no null space"):
+            null_space(second, energy=energy)
+        return
+    basis = null_space(second, energy=energy)
+    assert basis.shape[1] == int((shares <= energy).sum())
+    assert leak(second, basis) ** 2 <= energy + 1e-9
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 60), st.integers(2, 12), st.integers(1, 5), st.floats(1e-6, 1.0), st.integers(0, 10_000))
+def test_gate_is_sound_with_more_forget_inputs_than_dimensions_and_with_repeated_ones(n, d, repeats, gamma, seed):
+    forget = random(n, d, seed).repeat(repeats, 1)
+    basis = null_space(torch.diag(torch.arange(d, dtype=torch.float64)), share=0.6)
+    weight = nullspace_gate(forget, basis, gamma=gamma)
+    # Ridge regression as plain least squares over rows of sqrt(gamma).
+    coordinates = (forget @ basis).numpy()
+    system = np.concatenate([coordinates, np.sqrt(gamma) * np.eye(coordinates.shape[1])])
+    target = np.concatenate([np.ones(len(forget)), np.zeros(coordinates.shape[1])])
+    reference = basis.numpy() @ np.linalg.lstsq(system, target, rcond=None)[0]
+    torch.testing.assert_close(weight, torch.from_numpy(reference), atol=1e-6, rtol=1e-6)
+
+
+def test_ridge_gate_is_sound_where_all_inputs_of_a_class_are_one():
+    moments = []
+    for row in (torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 1.0, 0.0])):
+        moments.append(Moments(3))
+        moments[-1].add(row.repeat(20, 1))
+    (weight,) = ridge_gates(*moments, ridges=[1e-3])
+    assert torch.isfinite(weight).all()
+    assert float(weight[0] - weight[1]) > 0
+    assert float(weight[2]) == 0
+
+
+def test_leak_is_the_share_of_norm_that_the_null_space_lets_through():
+    retain = random(30, 8, 0)
+    basis = null_space(retain.T @ retain / 30, share=0.5)
+    assert basis.shape == (8, 4)
+    expected = ((retain @ basis).square().sum() / retain.square().sum()).sqrt()
+    assert leak(retain.T @ retain / 30, basis) == pytest.approx(float(expected))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=20), st.lists(st.integers(0, 5), min_size=1, max_size=20))
+def test_auc_is_the_probability_that_forget_scores_higher(forget, retain):
+    pairs = [(f > r) + 0.5 * (f == r) for f in forget for r in retain]
+    measured = auc(torch.tensor(forget, dtype=torch.float64), torch.tensor(retain, dtype=torch.float64))
+    assert measured == pytest.approx(sum(pairs) / len(pairs))
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 30)), min_size=1, max_size=60), st.floats(0.05, 0.9))
+def test_threshold_is_the_smallest_score_that_keeps_the_level(pairs, alpha):
+    groups = [group for group, _ in pairs]
+    scores = torch.tensor([score for _, score in pairs], dtype=torch.float64)
+    threshold = group_conformal_threshold(scores, groups, alpha=alpha)
+
+    def level(t: float) -> float:
+        shares = [sum(s > t for g, s in pairs if g == group) / groups.count(group) for group in set(groups)]
+        return (1 + sum(shares)) / (len(shares) + 1)
+
+    if threshold == float("inf"):
+        assert supported_alpha(len(set(groups))) > alpha - 1e-9
+        return
+    assert level(threshold) <= alpha + 1e-9
+    below = scores[scores < threshold]
+    assume(len(below) > 0)
+    assert level(float(below.max())) > alpha - 1e-9
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 4), st.integers(2, 60), st.floats(0.05, 0.9), st.floats(0.01, 100.0), st.integers(0, 10_000))
+def test_joint_thresholds_keep_the_level_for_an_input_that_exceeds_any_of_them(k, n, alpha, scale, seed):
+    scores = list(random(k, n, seed))
+    scores[-1] = scale * scores[-1] + 3
+    groups = [i // 3 for i in range(n)]
+    thresholds = joint_thresholds(scores, groups, alpha=alpha)
+    n_groups = len(set(groups))
+    if supported_alpha(n_groups) > alpha + 1e-9:
+        assert thresholds == [float("inf")] * k
+        return
+    above = torch.stack([s > t for s, t in zip(scores, thresholds)]).any(dim=0)
+    shares = [float(above[[i for i, g in enumerate(groups) if g == group]].double().mean()) for group in set(groups)]
+    assert (1 + sum(shares)) / (n_groups + 1) <= alpha + 1e-6
+    # None of them is lower than it would be for itself.
+    for of_gate, threshold in zip(scores, thresholds):
+        alone = group_conformal_threshold(of_gate, groups, alpha=alpha)
+        assert threshold >= alone - 1e-6 * max(1, abs(alone))
+    if k == 1:
+        assert thresholds == [group_conformal_threshold(scores[0], groups, alpha=alpha)]
+
+
+def test_threshold_keeps_its_level_on_fresh_groups():
+    generator = torch.Generator().manual_seed(0)
+    rates = []
+    for _ in range(400):
+        # Examples of a group are alike: a group's own level, and little of their own.
+        scores = torch.randn(30, 1, generator=generator) + 0.3 * torch.randn(30, 5, generator=generator)
+        groups = [group for group in range(29) for _ in range(5)]
+        threshold = group_conformal_threshold(scores[:29].flatten(), groups, alpha=0.1)
+        rates.append(float((scores[29] > threshold).double().mean()))
+    mean = sum(rates) / len(rates)
+    error = (sum((rate - mean) ** 2 for rate in rates) / len(rates) ** 2) ** 0.5
+    assert mean <= 0.1 + 2 * error
+
+
+def test_bounds_lie_in_the_gap_and_in_order():
+    bounds = calibrate(torch.linspace(2.0, 3.0, 50), 1.0)
+    assert 1.0 < bounds.low < bounds.high < 2.1
+    overlapping = calibrate(torch.linspace(0.0, 3.0, 50), 1.0)
+    assert overlapping.low == 1.0 < overlapping.high
+    below = calibrate(torch.linspace(-1.0, 0.5, 50), 1.0)
+    assert below.low == 1.0 < below.high
+    assert calibrate(torch.ones(3), float("inf")).low == float("inf")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: null_space(torch.eye(2), share=0.0), "`share`"),
+        (lambda: null_space(torch.eye(2), energy=1.0), "`energy`"),
+        (lambda: null_space(torch.eye(2)), "`share` or `energy`"),
+        (lambda: nullspace_gate(torch.ones(1, 2), torch.eye(2), gamma=0.0), "`gamma`"),
+        (lambda: ridge_gates(Moments(2), Moments(2), ridges=[0.1]), "examples"),
+        (lambda: group_conformal_threshold(torch.ones(1), [0], alpha=1.0), "`alpha`"),
+    ],
+)
+def test_bad_value_names_the_argument(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def examples(n_groups: int, n_wordings: int) -> list[Example]:
+    given = [
+        {"prompt": f"{wording} of {group}?", "group": group, "wording": wording}
+        for group in range(n_groups)
+        for wording in range(n_wordings)
+    ]
+    return read_examples(given, "given")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 4), st.integers(1, 12), st.integers(1, 7), st.integers(0, 100))
+def test_no_gate_is_judged_by_a_group_or_wording_that_fitted_it(n_forget, n_retain, n_wordings, seed):
+    forget, retain = examples(n_forget, n_wordings), examples(n_retain, n_wordings)
+    split = split_examples(forget, retain, rng=np.random.default_rng(seed))
+    for fold in range(FOLDS):
+        fitting = [e for e, role in zip(retain, split.retain) if fold in role.fits]
+        judging = [e for e, role in zip(retain, split.retain) if role.judges == fold]
+        assert not {e.group for e in fitting} & {e.group for e in judging}
+        fitting += [e for e, role in zip(forget, split.forget) if fold in role.fits]
+        judging += [e for e, role in zip(forget, split.forget) if role.judges == fold]
+        if not split.unsplit and n_wordings > 1:
+            assert not {e.wording for e in fitting} & {e.wording for e in judging}
+    if not split.unsplit:
+        assert all(role.judges not in role.fits for role in split.forget)
+    if n_wordings > 1:
+        assert all(role.judges is not None for role in split.forget)
+
+
+def test_every_group_judges_where_there_are_wordings_for_every_fold():
+    retain = examples(20, FOLDS)
+    split = split_examples(examples(2, FOLDS), retain, rng=np.random.default_rng(0))
+    assert {e.group for e, role in zip(retain, split.retain) if role.judges is not None} == set(range(20))
+
+
+def trials(*refused: float, layers: list[int], steer_decode: bool = False) -> list[Trial]:
+    return [Trial(layers, 2.0**i, steer_decode, rate, None) for i, rate in enumerate(refused)]
+
+
+def test_strength_is_the_middle_of_the_widest_plateau():
+    tried = trials(0.5, 1.0, 0.99, 1.0, 0.2, layers=[1]) + trials(1.0, 0.3, 1.0, 1.0, 0.1, layers=[1, 2])
+    assert middle_of_widest_plateau(tried) is tried[2]
+    assert middle_of_widest_plateau(tried[5:]) is tried[7]
+
+
+def test_of_equal_plateaus_the_one_with_fewer_layers_is_taken():
+    tried = trials(1.0, 1.0, layers=[1, 2]) + trials(1.0, 1.0, layers=[1]) + trials(0.99, 1.0, layers=[3])
+    assert middle_of_widest_plateau(tried).layers == [1]
+
+
+def test_scores_of_a_solution_are_zero_on_retained_and_one_on_forget_means():
+    forget, retain = random(6, 5, 0) + 1, random(30, 5, 1)
+    known = Readings(5)
+    known.add_forget(forget, [Role(frozenset({0}), 1)] * 6, [None] * 6)
+    known.add_retain(retain, [Role(frozenset({0}), 1)] * 30)
+    for parameter, values in (("ridge", [0.1, 1.0]), ("share", [0.4]), ("energy", [0.1])):
+        for gate in solve(known, 0, parameter, values, centred=True):
+            assert float((retain @ gate.weight - gate.offset).mean()) == pytest.approx(0, abs=1e-6)
+            assert float((forget @ gate.weight - gate.offset).mean()) == pytest.approx(1, abs=1e-5)
+        assert all(gate.offset == 0 for gate in solve(known, 0, parameter, values, centred=False))
+
+
+def test_gates_for_strict_levels_are_compared_by_a_threshold_of_more_groups():
+    scores = random(400, 1, 0)[:, 0].tolist()
+    candidate = Candidate(
+        Place(1, "prompt", "text"), None, 0.1, {0: Solution(torch.ones(1), 0.0, None)}, [5.0, 6.0], scores
+    )
+    by_level = {alpha: judge(candidate, range(400), alpha=alpha) for alpha in (0.01, 0.02, 0.04, 0.05, 0.2)}
+    spread = float(torch.tensor(scores, dtype=torch.float64).std())
+    for level, compared in ((0.01, 0.02), (0.02, 0.04), (0.04, 0.05), (0.05, 0.05), (0.2, 0.2)):
+        expected = (5.05 - by_level[compared].threshold) / spread
+        assert by_level[level].result.margin == pytest.approx(expected)
+    assert by_level[0.01].threshold > by_level[0.02].threshold
+
+
+def gate_with_margin(layer, readout, margin, forget_rate=1.0):
+    place = Place(layer, readout, "text")
+    result = GateResult(layer, readout, "text", 0.1, auc=0.99, forget_rate=forget_rate, false_rate=0.0, margin=margin)
+    return place, [Judged(Candidate(place, None, 0.1, {}), [0, 1], 0.0, 0.5, result)]
+
+
+@pytest.mark.parametrize(
+    ("margins", "chosen"),
+    [
+        ({(2, "prompt"): 0.76, (2, "last"): 0.3, (3, "prompt"): 0.4, (3, "last"): 0.5}, (3, "last")),
+        ({(2, "prompt"): 0.76, (2, "last"): 0.3, (3, "prompt"): 0.4, (3, "last"): 0.3}, (2, "prompt")),
+        ({(2, "prompt"): 0.5, (2, "last"): 0.5, (3, "prompt"): 0.9, (3, "last"): 0.6}, (3, "last")),
+    ],
+)
+def test_gate_depends_little_on_the_wording_unless_that_costs_half_the_best_margin(margins, chosen):
+    judged = dict(gate_with_margin(*place, margin) for place, margin in margins.items())
+    found = choose_gates(judged, each=False)
+    assert (found.gate_layer, found.readouts["text"]) == chosen
+
+
+@pytest.mark.parametrize(
+    ("rates", "chosen"),
+    [
+        ({(2, "prompt"): 0.80, (2, "last"): 0.75, (3, "prompt"): 0.70, (3, "last"): 0.60}, (2, "prompt")),
+        ({(2, "prompt"): 0.80, (2, "last"): 0.75, (3, "prompt"): 0.70, (3, "last"): 0.79}, (3, "last")),
+        ({(2, "prompt"): 0.80, (2, "joined"): 0.79, (3, "prompt"): 0.80, (3, "joined"): 0.50}, (2, "joined")),
+    ],
+)
+def test_where_classes_overlap_the_gate_is_taken_that_most_forget_inputs_open(rates, chosen):
+    # Margins say nothing there: the largest is that of the gate that fewest open.
+    judged = dict(gate_with_margin(*place, -0.1 - rate, rate) for place, rate in rates.items())
+    found = choose_gates(judged, each=False)
+    assert (found.gate_layer, found.readouts["text"]) == chosen
