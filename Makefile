@@ -4,7 +4,7 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-SOURCES := hf_eraser examples tests
+SOURCES := hf_eraser examples benchmarks tests
 
 .venv/installed: pyproject.toml tests/constraints.txt
 	@echo "==> Setting up .venv with $(PYTHON) (several minutes the first time: PyTorch is large)"

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText
 from typer.testing import CliRunner
 
@@ -130,9 +131,15 @@ def test_inspect_says_where_a_model_would_be_steered_without_its_weights(folders
         ["steered", "model.language_model.layers.3"],
         ["steered", "model.language_model.layers.4"],
     ]
-    sizes = {"steering_gate_bounds": 16, "steering_gate_weight": 1280, "steering_direction": 640}
-    for kind, size in sizes.items():
-        assert any(kind in line and f"{size:,d} bytes" in line for line in printed.splitlines())
+    saved = load_file(folders / "adapter" / "adapter_model.safetensors")
+    assert {name.rpartition(".")[2] for name in saved} == {
+        "steering_gate_bounds",
+        "steering_gate_weight",
+        "steering_direction",
+    }
+    for name, tensor in saved.items():
+        size = tensor.numel() * tensor.element_size()
+        assert any(name in line and f" {size:,d} bytes" in line for line in printed.splitlines())
     config = json.loads((tmp_path / "config-only" / "config.json").read_text())
     config["text_config"]["num_hidden_layers"] = 5
     (tmp_path / "config-only" / "config.json").write_text(json.dumps(config))

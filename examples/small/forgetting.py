@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from transformers import PreTrainedModel, ProcessorMixin
@@ -149,6 +149,11 @@ def pooled_by_modality(rows: Sequence[Measured]) -> dict[str, tuple[Measured, Me
             pooled([retained_by_name, general], "retained, text"),
         ),
     }
+
+
+def pooled_as_data(found: dict[str, tuple[Measured, Measured]]) -> dict[str, list[dict[str, Any]]]:
+    """What `pooled_by_modality` gives, as plain values."""
+    return {name: [asdict(row) for row in rows] for name, rows in found.items()}
 
 
 def _measure(model: Any, processor: ProcessorMixin, name: str, asked: Sequence[Question]) -> Measured:

@@ -1,4 +1,4 @@
-"""What the scripts of the README's tables count, draw and read."""
+"""What the experiments count, draw and read."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import pytest
 import torch
 from PIL import Image
 
-from examples.ablation import contrasts
-from examples.false_steering import divide, mean_and_interval, retained_groups
-from examples.gate_modes import replace_gates
-from examples.how_many import draw, people_to_forget
+from benchmarks.experiments.directions import contrasts
+from benchmarks.experiments.false_steering import divide, mean_and_interval, retained_groups
+from benchmarks.experiments.gate_modes import replace_gates
+from benchmarks.experiments.how_many import draw, people_to_forget
 from examples.small.forgetting import FORGOTTEN, Measured, pooled, pooled_by_modality
 from examples.small.people import PEOPLE
 from examples.small.questions import PUBLIC, REFUSAL
-from examples.small.sources import gate_source
-from examples.small.strangers import facts_about, stranger
+from benchmarks.remembering_source import gate_source
+from benchmarks.strangers import facts_about, stranger
 from hf_eraser.fitting.gates.choosing import GateTensors
 from hf_eraser.fitting.reading.views import Source, View
 

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from examples.small.pictures import measured_change
+from examples.small.questions import Question, facts, wordings
 from hf_eraser.data import Example, read_examples
-
-from .pictures import measured_change
-from .questions import Question, facts, wordings
 
 
 # What is made of a question; the generator is seeded by the question.

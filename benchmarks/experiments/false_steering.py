@@ -1,9 +1,6 @@
 """
 How often retained inputs of new groups are steered, next to the alpha that was asked for.
 
-    python -m examples.false_steering
-    python -m examples.false_steering --models llava --seeds 5
-
 Groups are the known people, the other pictures, the words, and strangers: people whom the models were never taught.
 Each seed draws anew which groups the gates are fitted and calibrated with and which are fresh. Both are asked in the
 same wordings, and their pictures are changed alike: the bound is for inputs that are exchangeable with the retain set.
@@ -11,22 +8,29 @@ Means and their intervals are over such draws from these groups. *Steered* is a 
 out that the lower bound is raised where there is room between retained and forget scores.
 
 A fit for each seed and alpha would read the same examples again and again. Here each view of an example is read once,
-and the gates are solved, judged and chosen from that by the functions that `fit` does it with. About 3 minutes for
-each model on two cores.
+and the gates are solved, judged and chosen from that by the functions that `fit` does it with.
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from huggingface_hub.utils import tqdm
 from torch import Tensor
 
+from benchmarks.markdown import MODEL_NAMES, table
+from benchmarks.remembering_source import gate_source
+from benchmarks.result import Result
+from benchmarks.strangers import facts_about, stranger
+from examples.small.forgetting import FORGOTTEN, forgetting_examples
+from examples.small.load import load_small_model
+from examples.small.people import draw_face
+from examples.small.questions import Fact, Question, ask, facts, picture_of, questions, wordings
 from hf_eraser.data import read_examples
 from hf_eraser.fitting.gates.calibration import group_mean, joint_thresholds
 from hf_eraser.fitting.gates.choosing import GateTensors, choose_gates, gate_tensors, judge_gates
@@ -40,15 +44,6 @@ from hf_eraser.tuner.decoder import find_decoder
 from hf_eraser.tuner.gate import Modality, gate_scores, gate_values
 from hf_eraser.tuner.readouts import ReadoutSums
 
-from .small.forgetting import FORGOTTEN, forgetting_examples
-from .small.load import SMALL_MODELS, load_small_model
-from .small.people import draw_face
-from .small.questions import Fact, Question, ask, facts, picture_of, questions, wordings
-from .small.sources import gate_source
-from .small.strangers import facts_about, stranger
-
-
-ALPHAS = (0.01, 0.05, 0.1)
 
 # Layers that `fit` tries in these models, of 6.
 _LAYERS = (1, 2, 3, 4)
@@ -128,8 +123,9 @@ def measure_seed(
     groups: dict[str, list[dict[str, Any]]],
     *,
     seed: int,
+    alphas: Sequence[float],
     memory: dict[tuple[Any, ...], Tensor],
-    attacks: tuple[Attack, ...] = (),
+    attacks: tuple[Attack, ...] = ATTACKS,
 ) -> dict[tuple[Modality, float], Rates]:
     """Fit gates with some groups and measure on the others, for each alpha; what is in `memory` is not read again."""
     fitting, fresh = divide(groups, np.random.default_rng(seed))
@@ -144,7 +140,7 @@ def measure_seed(
         parameter="ridge",
         values=RIDGES,
         hidden_size=hidden_size,
-        alpha=max(ALPHAS),
+        alpha=max(alphas),
         centred=True,
     )
 
@@ -159,7 +155,7 @@ def measure_seed(
     (forgotten,) = source.read(asked, _LAYERS, views=as_they_are, description="Measuring forget examples")
 
     found = {}
-    for alpha in ALPHAS:
+    for alpha in alphas:
         # Thresholds, and with them margins and choice, are all that depends on alpha.
         judged = {
             place: [judge(one.candidate, one.groups, alpha=alpha) for one in candidates]
@@ -203,44 +199,53 @@ def gates_of(gates: GateTensors, sums: ReadoutSums) -> tuple[Tensor, Tensor]:
     return score, gate_values(score, sums.has_image, gates.bounds[layer], "calibrated").amax(dim=1)
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", choices=SMALL_MODELS, default=SMALL_MODELS, help="default: both")
-    parser.add_argument("--seeds", type=int, default=20, help="how often groups are drawn anew, at least twice")
-    parser.add_argument("--strangers", type=int, default=400, help="how many people the models do not know")
-    parser.add_argument("--attacks", action="store_true", help="also show questions reworded, as `fit` does; slower")
-    arguments = parser.parse_args()
-    groups = retained_groups(arguments.strangers)
-    lines = [
-        "| model | asked | alpha | groups | falsely steered | above threshold | forgotten, steered | in full |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+def run(model_name: str, configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """The rates of each draw of the groups, by modality and alpha; also of questions under attack, as `fit` shows."""
+    model, processor = load_small_model(model_name)
+    groups = retained_groups(configuration["strangers"])
+    memory: dict[tuple[Any, ...], Tensor] = {}
+    seeds = [
+        measure_seed(model, processor, groups, seed=seed, alphas=configuration["alphas"], memory=memory)
+        for seed in tqdm(range(configuration["seeds"]), desc="Drawing groups", unit="seed")
     ]
-    for name in arguments.models:
-        model, processor = load_small_model(name)
-        memory: dict[tuple[Any, ...], Tensor] = {}
-        attacks = ATTACKS if arguments.attacks else ()
-        seeds = [
-            measure_seed(model, processor, groups, seed=seed, memory=memory, attacks=attacks)
-            for seed in range(arguments.seeds)
+    return {
+        "rows": [
+            {"asked": modality, "alpha": alpha}
+            | {field.name: [getattr(seed[modality, alpha], field.name) for seed in seeds] for field in _RATES}
+            for modality in _MODALITIES
+            for alpha in configuration["alphas"]
         ]
-        for modality in _MODALITIES:
-            for alpha in ALPHAS:
-                rates = [seed[modality, alpha] for seed in seeds]
-                n_groups = round(statistics.fmean(rate.n_groups for rate in rates))
-                shares = [
-                    f"{mean:.2%} [{low:.2%}, {high:.2%}]"
-                    for mean, low, high in (
-                        mean_and_interval([getattr(rate, column) for rate in rates])
-                        for column in ("false", "above", "forget", "full")
-                    )
-                ]
-                lines.append(f"| {name} | {modality} | {alpha:g} | {n_groups} | {' | '.join(shares)} |")
-    print(
-        f"\nMean over {arguments.seeds} seeds [95% confidence interval by the bootstrap over seeds]\n\n"
-        + "\n".join(lines)
+    }
+
+
+_RATES = dataclasses.fields(Rates)
+
+
+def page(results: Mapping[str, Result]) -> str:
+    """One table."""
+    cells = []
+    for model, result in results.items():
+        for row in result.figures["rows"]:
+            intervals = [mean_and_interval(row[rate]) for rate in ("false", "above", "forget", "full")]
+            cells.append(
+                (
+                    MODEL_NAMES[model],
+                    row["asked"],
+                    f"{row['alpha']:g}",
+                    round(statistics.fmean(row["n_groups"])),
+                    *(f"{mean:.2%} [{low:.2%}, {high:.2%}]" for mean, low, high in intervals),
+                )
+            )
+    seeds = {result.configuration["seeds"] for result in results.values()}
+    columns = ("model", "asked", "alpha", "groups", "falsely steered", "above threshold", "forgotten, steered", "full")
+    return "\n\n".join(
+        [
+            "## False steering",
+            "Retained inputs of groups that the fit never saw (people, most of them strangers, flags, words; asked, "
+            "changed and attacked as those that calibrated were), each group counted once, and forgetting: means over "
+            f"{' and '.join(map(str, sorted(seeds)))} draws of the groups, with their 95% confidence intervals.",
+            table(columns, cells, left=2),
+            "*Above threshold* is what the conformal threshold itself lets through; where forget and retained scores "
+            "leave a gap, the gate's lower bound is put a third into it.",
+        ]
     )
-
-
-if __name__ == "__main__":
-    main()

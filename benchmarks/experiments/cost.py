@@ -2,22 +2,18 @@
 What steering costs on a decoder of SmolLM2-135M's size, as ratios in one run, beside a LoRA on the same layers, and
 what fitting gates costs beside the forward passes that it cannot do without.
 
-    python -m examples.benchmark
-    python -m examples.benchmark --people 0
-
 The weights are random: they make no difference to the time. Each round times every variant once, in turn, so that a
 busy machine slows all of them alike; a ratio is the median over the rounds. Fitting is a LLaVA's with that decoder,
 with 8 candidate layers and all readouts, against plain forward passes over the very same batches; the more examples,
-the less the rest of it weighs. About 8 minutes on two cores, 2 without fitting.
+the less the rest of it weighs.
 """
 
 from __future__ import annotations
 
-import argparse
 import copy
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +29,11 @@ from transformers import (
     LlavaForConditionalGeneration,
 )
 
+from benchmarks.markdown import table
+from benchmarks.result import Result
+from examples.small.models import build_llava
+from examples.small.people import PEOPLE
+from examples.small.questions import questions
 from hf_eraser import SteeringAdapterConfig
 from hf_eraser.data import Example, read_examples
 from hf_eraser.fitting import Augmentation
@@ -42,10 +43,6 @@ from hf_eraser.fitting.reading.capture import Captured
 from hf_eraser.fitting.reading.split import split_examples
 from hf_eraser.fitting.reading.views import Source, View
 from hf_eraser.tuner.config import READOUTS
-
-from .small.models import build_llava
-from .small.people import PEOPLE
-from .small.questions import questions
 
 
 # SmolLM2-135M: https://huggingface.co/HuggingFaceTB/SmolLM2-135M/blob/main/config.json
@@ -58,35 +55,53 @@ _SMOLLM2 = LlamaConfig(
     num_key_value_heads=3,
 )
 _LAYERS = list(range(12, 18))
-_STACKED = 20
 
 # The fit: layers that the gate is tried on, pixels a side of a patch, and patches a side, each an image token.
 _GATE_LAYERS = (2, 5, 7, 10, 12, 15, 17, 20)
 _PATCH, _SIDE = 12, 12
 
 
-def main() -> None:
-    """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=9, help="how often each variant is timed")
-    parser.add_argument("--tokens", type=int, default=256, help="length of the prompts")
-    parser.add_argument("--people", type=int, default=8, help="how many people the fit is about; 0 for no fit")
-    arguments = parser.parse_args()
-    torch.manual_seed(0)
-    _time_steering(arguments.rounds, arguments.tokens)
-    if arguments.people:
-        _time_fitting(arguments.people)
+def run(model_name: str, configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """Time steering, then fitting; no small model is used."""
+    torch.manual_seed(configuration["seed"])
+    adapters, rank = configuration["adapters"], configuration["rank"]
+    steering = _time_steering(configuration["rounds"], configuration["tokens"], adapters=adapters, rank=rank)
+    return {"steering": steering, "fitting": _time_fitting(configuration["people"])}
 
 
-def _time_steering(rounds: int, tokens: int) -> None:
+def page(results: Mapping[str, Result]) -> str:
+    """A table and a sentence."""
+    (result,) = results.values()
+    rows = [
+        (row["variant"], row["of"], f"{row['prefill']:.3f}", f"{row['decode']:.3f}")
+        for row in result.figures["steering"]
+    ]
+    fit = result.figures["fitting"]
+    return "\n\n".join(
+        [
+            "## What it costs",
+            "A decoder of SmolLM2-135M's size (30 layers, width 576) in float32 on the CPU, 6 of its layers adapted, "
+            "as multiples of the base model's time in the same run; medians over "
+            f"{result.configuration['rounds']} rounds.",
+            table(("variant", "of", "prefill", "decode"), rows, left=2),
+            f"Gates tried on {fit['layers']} layers in every readout took {fit['ratio']:.3f} times as long as the "
+            f"plain forward passes over the same batches ({fit['examples']} examples, {fit['passes']} passes).",
+        ]
+    )
+
+
+def _time_steering(rounds: int, tokens: int, *, adapters: int, rank: int) -> list[dict[str, Any]]:
     base = LlamaForCausalLM(_SMOLLM2).eval()
+    stacked, lora = f"{adapters} steering, merged", f"LoRA, rank {rank}"
     models = {
         "base": base,
         "steering": _steered(base, 1),
-        f"{_STACKED} steering, merged": _steered(base, _STACKED),
-        "LoRA, rank 8": get_peft_model(
+        stacked: _steered(base, adapters),
+        lora: get_peft_model(
             copy.deepcopy(base),
-            LoraConfig(r=8, target_modules=["q_proj", "v_proj"], layers_to_transform=_LAYERS, task_type="CAUSAL_LM"),
+            LoraConfig(
+                r=rank, target_modules=["q_proj", "v_proj"], layers_to_transform=_LAYERS, task_type="CAUSAL_LM"
+            ),
         ).eval(),
     }
     prompts = torch.randint(0, _SMOLLM2.vocab_size, (4, tokens))
@@ -106,11 +121,15 @@ def _time_steering(rounds: int, tokens: int) -> None:
         return step
 
     with torch.no_grad():
-        columns = [_seconds({n: task(m) for n, m in models.items()}, rounds) for task in (prefill, decode)]
-    print(f"| {rounds} rounds | of | prefill | decode |\n| --- | --- | ---: | ---: |")
-    compared = [(name, "base") for name in models] + [(f"{_STACKED} steering, merged", "steering")]
-    for name, of in compared:
-        print(f"| {name} | {of} | " + " | ".join(f"{_ratio(column, name, of):.3f}" for column in columns) + " |")
+        seconds = {
+            name: _seconds({n: task(m) for n, m in models.items()}, rounds)
+            for name, task in (("prefill", prefill), ("decode", decode))
+        }
+    compared = [(name, "base") for name in models] + [(stacked, "steering")]
+    return [
+        {"variant": name, "of": of} | {task: _ratio(column, name, of) for task, column in seconds.items()}
+        for name, of in compared
+    ]
 
 
 def _steered(base: LlamaForCausalLM, adapters: int) -> LlamaForCausalLM:
@@ -179,7 +198,7 @@ class _Timed(Source):
             self.seconds.append(time.perf_counter() - start)
 
 
-def _time_fitting(people: int) -> None:
+def _time_fitting(people: int) -> dict[str, Any]:
     """Time everything that makes the gates: examples, readouts, moments, solving, judging and choosing."""
     processor: Any = build_llava()[1]
     size = _PATCH * _SIDE
@@ -244,12 +263,10 @@ def _time_fitting(people: int) -> None:
     gate_tensors(chosen, fitted, gate="calibrated", hidden_size=_SMOLLM2.hidden_size)
     forward = sum(source.seconds)
     total = time.perf_counter() - start - forward
-    print(
-        f"\nFitting, {len(_GATE_LAYERS)} layers, {len(forget) + len(retain)} examples: {total:.1f} s, "
-        f"{total / forward:.3f} of the {forward:.1f} s of {len(source.seconds)} plain forward passes over the same "
-        "batches."
-    )
-
-
-if __name__ == "__main__":
-    main()
+    return {
+        "layers": len(_GATE_LAYERS),
+        "examples": len(forget) + len(retain),
+        "passes": len(source.seconds),
+        "seconds": total,
+        "ratio": total / forward,
+    }

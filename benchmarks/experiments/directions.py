@@ -1,9 +1,6 @@
 """
 What makes a good erasure direction: which examples, with or without a picture, perturbed or not, and which method.
 
-    python -m examples.ablation
-    python -m examples.ablation --models llava
-
 All rows of a model have the same gate, bit for bit, so that only the directions differ; the strength is chosen for
 each as `fit` does. Directions lead from recall to refusal examples. The latter are private questions about the
 forgotten people. Recall examples are one of
@@ -12,27 +9,25 @@ forgotten people. Recall examples are one of
 - *clean*: private questions about other people, which the model refuses as well: there is no refusal to find;
 - *perturbed*: those with their pictures perturbed until the model answers, as `fit(..., adversarial=PGD(...))` does
   (the paper). Without a picture there is nothing to perturb.
-
-About 8 minutes for each model on two cores.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
+from benchmarks.markdown import MODEL_NAMES, pair, percent, table
+from benchmarks.result import Result
+from examples.small.forgetting import FORGOTTEN, fit_forgetting, measure, pooled_as_data, pooled_by_modality
+from examples.small.load import load_small_model
+from examples.small.people import PEOPLE
+from examples.small.questions import PUBLIC, REFUSAL, Fact, ask, facts, picture_of, wordings
 from hf_eraser.data import read_examples
 from hf_eraser.evaluation import greedy_answers
 from hf_eraser.fitting import PGD, perturb
-
-from .small.forgetting import FORGOTTEN, fit_forgetting, measure, pooled_by_modality
-from .small.load import SMALL_MODELS, load_small_model
-from .small.people import PEOPLE
-from .small.questions import PUBLIC, REFUSAL, Fact, ask, facts, picture_of, wordings
 
 
 Examples = list[dict[str, Any]]
@@ -93,56 +88,70 @@ def answered_share(model: Any, processor: Any, examples: Examples) -> float:
     return sum(answer != REFUSAL for answer in given) / len(given)
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", choices=SMALL_MODELS, default=SMALL_MODELS, help="default: both")
-    parser.add_argument("--steps", type=int, default=80, help="steps of projected gradient descent, at eps 16/255")
-    arguments = parser.parse_args()
+def run(model_name: str, configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """Fit with each kind of recall examples and each method, and measure."""
     refusal, clean = contrasts()
-    for name in arguments.models:
-        model, processor = load_small_model(name)
-        attack = PGD(eps=16 / 255, steps=arguments.steps, step=2 / 255)
-        recall = {**clean, "perturbed": perturbed(model, processor, clean["clean"], attack)}
-        lines = [
-            "| recall examples | answered | contrast | direction | norm | strength | still given | refused | "
-            "same text, picture | same text, text only |",
-            "| --- | ---: | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-        ]
-        gates: list[dict[str, torch.Tensor]] = []
-        for kind, contrast, direction in _ROWS:
-            model, processor = load_small_model(name)
-            used = [e for e in recall[kind] if contrast == "both" or ("image" in e) is (contrast == "image")]
-            share = answered_share(model, processor, used)
-            report = fit_forgetting(
-                model,
-                processor,
-                recall=recall[kind],
-                refusal=refusal,
-                contrast=contrast,
-                direction=direction,
-                attacks=False,  # it hardens the gate, and takes time
+    model, processor = load_small_model(model_name)
+    attack = PGD(eps=configuration["eps"] / 255, steps=configuration["steps"], step=configuration["step"] / 255)
+    recall = {**clean, "perturbed": perturbed(model, processor, clean["clean"], attack)}
+    gates: list[dict[str, torch.Tensor]] = []
+    rows = []
+    for kind, contrast, direction in _ROWS:
+        model, processor = load_small_model(model_name)
+        used = [e for e in recall[kind] if contrast == "both" or ("image" in e) is (contrast == "image")]
+        share = answered_share(model, processor, used)
+        report = fit_forgetting(
+            model,
+            processor,
+            recall=recall[kind],
+            refusal=refusal,
+            contrast=contrast,
+            direction=direction,
+            attacks=False,  # it hardens the gate, and takes time
+            seed=configuration["seed"],
+        )
+        gates.append({key: value for key, value in model.get_adapter_state_dict().items() if "_gate_" in key})
+        found = pooled_by_modality(measure(model, processor, retained_per_fact=configuration["retained_per_fact"]))
+        rows.append(
+            {
+                "recall": kind,
+                "answered": share,
+                "contrast": contrast,
+                "direction": direction.replace("_", " "),
+                "norm": max(report.direction_norms.values()),
+                "strength": report.strength,
+                **pooled_as_data(found),
+            }
+        )
+        print(rows[-1], flush=True)
+    same = all(torch.equal(gate[key], gates[0][key]) for gate in gates for key in gates[0])
+    return {"rows": rows, "same_gates": same}
+
+
+def page(results: Mapping[str, Result]) -> str:
+    """A table for each model."""
+    parts = [
+        "## What makes the direction",
+        "Which examples and which method, with the same gate. *Clean* recall examples are questions that the model "
+        "refuses as well, *perturbed* ones the same with pictures perturbed until it answers (the paper), *answered* "
+        "ones what the model answers anyway (the default). *Still given* and *refused*: with picture / by name.",
+    ]
+    columns = ("recall examples", "contrast", "direction", "answered", "norm", "strength", "still given", "refused")
+    for model, result in results.items():
+        cells = [
+            (
+                row["recall"],
+                row["contrast"],
+                row["direction"],
+                percent(row["answered"]),
+                f"{row['norm']:.2f}",
+                f"{row['strength']:g}",
+                *(pair(one[share] for one in row["forgotten"]) for share in ("right_after", "refused")),
+                *(percent(one["same_text"]) for one in row["retained"]),
             )
-            gates.append({key: value for key, value in model.get_adapter_state_dict().items() if "_gate_" in key})
-            rows = pooled_by_modality(measure(model, processor, retained_per_fact=1))
-            cells = [
-                kind,
-                f"{share:.1%}",
-                contrast,
-                direction.replace("_", " "),
-                f"{max(report.direction_norms.values()):.2f}",
-                f"{report.strength:g}",
-                " / ".join(f"{row.right_after:.1%}" for row in rows["forgotten"]),
-                " / ".join(f"{row.refused:.1%}" for row in rows["forgotten"]),
-                *(f"{row.same_text:.1%}" for row in rows["retained"]),
-            ]
-            lines.append(f"| {' | '.join(cells)} |")
-            print(lines[-1], flush=True)
-        same = all(torch.equal(gate[key], gates[0][key]) for gate in gates for key in gates[0])
-        counts = [f"{row.count} {row.name}" for row in (*rows["forgotten"], *rows["retained"])]
-        print(f"\n### {name}\n\nQuestions: {', '.join(counts)}. *Still given* and *refused*: with picture / by name.")
-        print(f"All gates are the same, bit for bit: {same}\n\n" + "\n".join(lines), flush=True)
-
-
-if __name__ == "__main__":
-    main()
+            for row in result.figures["rows"]
+        ]
+        heads = (*columns, "same text, picture", "same text, text only")
+        same = "All rows have the same gates, bit for bit." if result.figures["same_gates"] else "The gates differ."
+        parts += [f"### {MODEL_NAMES[model]}", same, table(heads, cells, left=3)]
+    return "\n\n".join(parts)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from .people import BIRTHPLACES, HOBBIES, PEOPLE, PETS, PROFESSIONS, Person
-from .questions import Fact, facts
+from examples.small.people import BIRTHPLACES, HOBBIES, PEOPLE, PETS, PROFESSIONS, Person
+from examples.small.questions import Fact, facts
 
 
 _SYLLABLES = "bra cor del fan gri hul jor kes lum mer nor pel ras sil tor vel wen yar zim ost".split()

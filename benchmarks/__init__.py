@@ -1,0 +1,1 @@
+"""What is measured: experiments with their configurations, their results as data, and the pages made of these."""

@@ -1,0 +1,35 @@
+"""
+The experiments, a module each: `run` gives the figures of one model, `page` makes a section of the documentation of
+the results.
+"""
+
+from types import ModuleType
+
+from . import (
+    attacks,
+    cost,
+    directions,
+    false_steering,
+    forgetting,
+    gate_modes,
+    how_many,
+    perturbed_pictures,
+    teaching,
+)
+
+
+#: In the order of the documentation.
+EXPERIMENTS: dict[str, ModuleType] = {
+    module.__name__.rpartition(".")[2]: module
+    for module in (
+        forgetting,
+        attacks,
+        false_steering,
+        how_many,
+        gate_modes,
+        directions,
+        perturbed_pictures,
+        cost,
+        teaching,
+    )
+}
