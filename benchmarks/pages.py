@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import statistics
 from pathlib import Path
 
 from examples.small.forgetting import pooled
 from hf_eraser.hub.saving import write_whole
 
 from .experiments import EXPERIMENTS, forgetting
-from .markdown import MODEL_NAMES, percent, table
+from .markdown import MODEL_NAMES, pair, table
 from .result import FOLDER, Result, read_results
 
 
@@ -19,6 +20,9 @@ FIGURES = ROOT / "docs" / "figures"
 README = ROOT / "README.md"
 
 _BEGIN, _END = "<!-- results: written by `python -m benchmarks pages` -->", "<!-- end of results -->"
+
+# The fit that is delivered by default, and the level that it is calibrated for.
+_DELIVERED, _ALPHA = "a gate each, hardened", 0.05
 
 
 def write_pages() -> list[Path]:
@@ -56,16 +60,46 @@ def _provenance(name: str, results: dict[str, Result]) -> str:
 
 
 def readme_block(found: dict[str, dict[str, Result]]) -> str:
-    """The README's one table: what is forgotten and kept, on each model by each recipe."""
-    rows = []
-    for model, result in found["forgetting"].items():
-        for recipe in forgetting.RECIPES:
-            forgotten, by_name, *retained = forgetting.rows(result, recipe)
-            kept = pooled(retained, "kept")
-            cells = (forgotten.right_before, forgotten.right_after, by_name.right_after, kept.refused, kept.same_text)
-            rows.append((MODEL_NAMES[model], recipe, *map(percent, cells)))
-    columns = ("model", "fit", "answered before", "after: with picture", "after: by name", "others refused")
-    return table((*columns, "others: same text"), rows, left=2)
+    """The README's one table: how well it holds, and what it costs."""
+    rows: dict[str, list[str]] = {}
+
+    def add(head: str, cell: str) -> None:
+        rows.setdefault(head, []).append(cell)
+
+    models = [model for model in MODEL_NAMES if model in found["forgetting"]]
+    for model in models:
+        forgotten, by_name, *others = forgetting.rows(found["forgetting"][model], "defaults")
+        for asked, row in (("with their picture", forgotten), ("by name", by_name)):
+            add(f"forgotten people, {asked}: answered before, after", pair((row.right_before, row.right_after)))
+        kept = pooled(others, "others")
+        add("all else: same text as before, refused", pair((kept.same_text, kept.refused)))
+        paper = pooled(forgetting.rows(found["forgetting"][model], "the paper's recipe")[2:], "others")
+        add("the same by the paper's recipe", pair((paper.same_text, paper.refused)))
+        rates = [row for row in found["false_steering"][model].figures["rows"] if row["alpha"] == _ALPHA]
+        false = (statistics.fmean(row["false"]) for row in sorted(rates, key=lambda row: row["asked"]))
+        add(
+            "retained inputs of new groups steered at `alpha=0.05`: picture, text",
+            " / ".join(f"{f:.2%}" for f in false),
+        )
+        attacked = found["attacks"][model].figures["rows"]
+        for how in ("picture", "by name"):
+            worst = max((row for row in attacked if row["asked"] == how), key=lambda row: row[_DELIVERED])
+            add(
+                f"answered under the worst attack, {how}: adapter off, on",
+                pair((worst["adapter off"], worst[_DELIVERED])),
+            )
+    (cost,) = found["cost"].values()
+    steering = next(row for row in cost.figures["steering"] if row["variant"] == "steering" and row["of"] == "base")
+    cells = [[head, *cells] for head, cells in rows.items()]
+    times = f"{steering['prefill']:.3f} / {steering['decode']:.3f}"
+    cells += [
+        ["time of prefill, decode, by the base model's (SmolLM2-135M's size)", *[times] * len(models)],
+        [
+            "time of fitting gates, by the forward passes' (the same)",
+            *[f"{cost.figures['fitting']['ratio']:.3f}"] * len(models),
+        ],
+    ]
+    return table(("", *(MODEL_NAMES[model] for model in models)), cells)
 
 
 def with_block(text: str, block: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import subprocess
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -52,7 +53,10 @@ class Result:
         """Write it to its file, whole or not at all."""
         path = result_file(self.experiment, self.model)
         path.parent.mkdir(exist_ok=True)
-        write_whole(path, json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n")
+        text = json.dumps(asdict(self), indent=1, ensure_ascii=False)
+        # A list of numbers on one line: a diff shows what has changed, and not every number.
+        text = re.sub(r"\[[-\d.eE+,\s]+\]", lambda match: " ".join(match[0].split()), text)
+        write_whole(path, text + "\n")
         return path
 
 

@@ -1,1 +1,4 @@
+"""The version."""
+
+
 __version__ = "0.1.0.dev0"

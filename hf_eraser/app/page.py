@@ -140,7 +140,6 @@ _READ = {
     "joined": "the last token and the whole prompt",
 }
 
-
 CSS = """
 .gradio-container { max-width: 1180px !important; margin: 0 auto; }
 footer { display: none !important; }

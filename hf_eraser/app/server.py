@@ -37,10 +37,8 @@ class Unreadable:
 
 Upload = Image.Image | Unreadable | None
 
-
 # The slider's upper end, as a multiple of an adapter's own strength.
 _MOST_STRENGTH = 2.0
-
 
 _ABOUT = """
 # {title}

@@ -22,12 +22,9 @@ from ..tuner.config import SteeringAdapterConfig
 
 UseCase = Literal["private_person", "celebrities", "outdated_facts", "harmful_content", "brand_or_artist"]
 
-
 USE_CASES: tuple[UseCase, ...] = get_args(UseCase)
 
-
 _MODALITIES = {"image": "with an image", "text": "of text only"}
-
 
 # What the Hub takes for large or binary files; other lines of a `.gitattributes` stay.
 _ATTRIBUTES = tuple(f"*.{kind} filter=lfs diff=lfs merge=lfs -text" for kind in ("safetensors", "png"))

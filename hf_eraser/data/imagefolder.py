@@ -13,9 +13,7 @@ from huggingface_hub.utils import validate_repo_id
 # The sub-folders, which are the arguments of `fit`; the last two may be missing.
 SPLITS = ("forget", "retain", "recall", "refusal")
 
-
 _REQUIRED = ("forget", "retain")
-
 
 _KEYS = {"file_name", "prompt", "group", "wording", "concept", "answer"}
 

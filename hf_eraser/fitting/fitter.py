@@ -41,7 +41,6 @@ from .steering.strength import choose_steering
 # Added to a forget prompt where the user gives no refusal examples.
 REFUSAL_INSTRUCTION = f'Do not answer this question. Say only: "{REFUSAL}"'
 
-
 # At most so many layers are tried for the gate, evenly spread.
 _MAX_GATE_LAYERS = 8
 

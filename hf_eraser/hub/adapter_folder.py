@@ -18,7 +18,6 @@ from .validation import CONFIG_NAME, TENSORS_NAME
 
 REPORT_FILE, PICTURE_FILE, EVALUATION_FILE = "report.json", "report.png", "evaluation.json"
 
-
 # Nothing else is published: a picture or a text beside the adapter may be one of those that are to be forgotten.
 _PUBLISHED = {
     CONFIG_NAME,
@@ -33,7 +32,6 @@ _PUBLISHED = {
     "LICENSE.md",
     "LICENSE.txt",
 }
-
 
 _PICKLES = {".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth"}
 

@@ -17,8 +17,8 @@ from transformers.utils import extract_commit_hash
 
 def with_commit_noted(load_pretrained_model: Callable[..., Any]) -> Callable[..., Any]:
     """
-    transformers (5.23) forgets the commit that it loaded a model from. It is noted where earlier versions kept it,
-    from the cached files that the weights come from.
+    transformers (since 5.18) forgets the commit that it loaded a model from. It is noted where earlier versions kept
+    it, from the cached files that the weights come from.
     """
     signature = inspect.signature(load_pretrained_model)
 

@@ -18,7 +18,6 @@ from .validation import CONFIG_NAME
 
 CARD_NAME = "README.md"
 
-
 _TEXT = """
 # A steering adapter
 

@@ -16,7 +16,6 @@ from .validation import CONFIG_NAME, DIGEST_KEY, NEXT_CONFIG_NAME, TENSORS_NAME
 
 _STAGING_PREFIX = ".saving-"
 
-
 _CARD_NAME = "README.md"
 
 

@@ -27,18 +27,15 @@ from ..tuner.tensors import AdapterTensor
 
 CONFIG_NAME = "adapter_config.json"
 
-
 TENSORS_NAME = "adapter_model.safetensors"
-
 
 # A save puts the new configuration here for as long as the tensors are new and the configuration is not: `saving.py`.
 NEXT_CONFIG_NAME = "adapter_config.next.json"
 
-
 # In the tensors' metadata: the SHA-256 of the configuration that was saved with them.
 DIGEST_KEY = "adapter_config_sha256"
 
-
+# In bytes; a header of ours has about a hundred a tensor.
 HEADER_LIMIT = 1 << 20
 
 

@@ -16,6 +16,8 @@ def undone_on_failure(attach: Callable[..., Any]) -> Callable[..., Any]:
     """
     transformers attaches an adapter before it reads its tensors, reports missing ones without an error, and stays with
     a half-attached adapter when it fails. Around it: steering tensors are checked, and a failure is undone.
+
+    Around `add_adapter` too, which says that the model has adapters before it looks at what it is to add.
     """
 
     @functools.wraps(attach)
@@ -41,7 +43,9 @@ def undone_on_failure(attach: Callable[..., Any]) -> Callable[..., Any]:
                 # `_hf_peft_config_loaded` is set before anything is checked.
                 vars(self).pop("peft_config", None)
                 self._hf_peft_config_loaded = False
-            if new and isinstance(error, RuntimeError):
+            if not new:
+                _emit(reports)  # to which the error refers
+            elif isinstance(error, RuntimeError):
                 raise ValueError(
                     f"The tensors of adapter {min(new)!r} do not fit this model or the adapter's own configuration: "
                     f"{' '.join(record.getMessage() for record in reports) or error}"
@@ -75,12 +79,17 @@ def _held_back_reports() -> Iterator[list[logging.LogRecord]]:
         _report_logger.removeFilter(hold)
 
 
+def _emit(records: list[logging.LogRecord]) -> None:
+    for record in records:
+        _report_logger.handle(record)
+
+
 @contextmanager
 def _adapter_not_offloaded(model: Any) -> Iterator[None]:
     """
     transformers loads an adapter by the base model's device map, and tensors on an offloaded layer not at all. Inside,
     the map places what is offloaded on the CPU; of the base model nothing is loaded, and nothing moved. `forward`
-    takes the few kilobytes of steering tensors from there.
+    takes the few kilobytes of steering tensors from there, and finds those of a LoRA, which would stay random.
     """
     device_map = getattr(model, "hf_device_map", {"": model.device})
     offloaded = {name for name, device in device_map.items() if str(device) in ("disk", "meta")}
@@ -94,11 +103,6 @@ def _adapter_not_offloaded(model: Any) -> Iterator[None]:
     finally:
         del model.hf_device_map
         vars(model).update(own)
-
-
-def _emit(records: list[logging.LogRecord]) -> None:
-    for record in records:
-        _report_logger.handle(record)
 
 
 def _check_loaded(model: Any, adapter_name: str, info: Any) -> None:

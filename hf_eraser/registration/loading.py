@@ -21,32 +21,6 @@ from ..tuner.model import SteeringModel, take_out
 from ..tuner.steered_model import attached_adapters
 
 
-# What `PeftModel.load_adapter` is to load, where the files were read by `read_adapter`.
-_tensors_read: ContextVar[dict[str, Tensor] | None] = ContextVar("hf_eraser_tensors_read", default=None)
-
-
-@contextmanager
-def _handed_over(tensors: dict[str, Tensor]) -> Iterator[None]:
-    token = _tensors_read.set(tensors)
-    try:
-        yield
-    finally:
-        _tensors_read.reset(token)
-
-
-def already_read_or(load_peft_weights: Callable[..., Any]) -> Callable[..., Any]:
-    """
-    PEFT (0.21) opens an `adapter_model.bin` where there is no safetensors file, and reads the folder a second time.
-    """
-
-    @functools.wraps(load_peft_weights)
-    def load(*args: Any, **kwargs: Any) -> Any:
-        tensors = _tensors_read.get()
-        return load_peft_weights(*args, **kwargs) if tensors is None else dict(tensors)
-
-    return load
-
-
 def read_first(load_adapter: Callable[..., Any]) -> Callable[..., Any]:
     """
     transformers attaches an adapter before it opens the tensors, and falls back to pickles. Around it: a steering
@@ -92,10 +66,14 @@ def named_default_and_read_first(load_adapter: Callable[..., Any]) -> Callable[.
     """
 
     @functools.wraps(load_adapter)
-    def load(self: PeftModel, model_id: Any, adapter_name: str = "default", *args: Any, **kwargs: Any) -> Any:
-        read = None
-        if _tensors_read.get() is None and isinstance(self.base_model, SteeringModel):
-            read = read_adapter(self.base_model.model, model_id, **kwargs)
+    def load(self: PeftModel, *args: Any, **kwargs: Any) -> Any:
+        # Of another method, PEFT would load over an adapter that has the name already, without a word.
+        of_steering = isinstance(self.base_model, SteeringModel)
+        return load_steering(self, *args, **kwargs) if of_steering else load_adapter(self, *args, **kwargs)
+
+    def load_steering(self: PeftModel, model_id: Any, adapter_name: str = "default", *args: Any, **kwargs: Any) -> Any:
+        base: Any = self.base_model.model
+        read = read_adapter(base, model_id, **kwargs) if _tensors_read.get() is None else None
         if read is None:
             return load_adapter(self, model_id, adapter_name, *args, **kwargs)
         if adapter_name in self.peft_config:
@@ -112,8 +90,8 @@ def named_default_and_read_first(load_adapter: Callable[..., Any]) -> Callable[.
     return load
 
 
-def wrapped_and_read_first(from_pretrained: Callable[..., Any]) -> Callable[..., Any]:
-    """As `read_first`, for `PeftModel.from_pretrained`."""
+def read_before_wrapping(from_pretrained: Callable[..., Any]) -> Callable[..., Any]:
+    """As `read_first`, for `PeftModel.from_pretrained`, which wraps the model in a `PeftModel`."""
     signature = inspect.signature(from_pretrained)
 
     @functools.wraps(from_pretrained)
@@ -138,6 +116,32 @@ def wrapped_and_read_first(from_pretrained: Callable[..., Any]) -> Callable[...,
             raise
 
     return load
+
+
+def already_read_or(load_peft_weights: Callable[..., Any]) -> Callable[..., Any]:
+    """
+    PEFT (0.21) opens an `adapter_model.bin` where there is no safetensors file, and reads the folder a second time.
+    """
+
+    @functools.wraps(load_peft_weights)
+    def load(*args: Any, **kwargs: Any) -> Any:
+        tensors = _tensors_read.get()
+        return load_peft_weights(*args, **kwargs) if tensors is None else dict(tensors)
+
+    return load
+
+
+# What PEFT is to load in this call, where the files were read by `read_adapter`.
+_tensors_read: ContextVar[dict[str, Tensor] | None] = ContextVar("hf_eraser_tensors_read", default=None)
+
+
+@contextmanager
+def _handed_over(tensors: dict[str, Tensor]) -> Iterator[None]:
+    token = _tensors_read.set(tensors)
+    try:
+        yield
+    finally:
+        _tensors_read.reset(token)
 
 
 def checked_file(find_adapter_config_file: Callable[..., Any]) -> Callable[..., Any]:

@@ -21,8 +21,8 @@ from .loading import (
     already_read_or,
     checked_file,
     named_default_and_read_first,
+    read_before_wrapping,
     read_first,
-    wrapped_and_read_first,
 )
 from .saving import as_statement_too, saved_by_moving, with_own_card
 
@@ -45,7 +45,7 @@ def register() -> None:
     )
     PeftModel.load_adapter = named_default_and_read_first(PeftModel.load_adapter)  # type: ignore[method-assign]
     PeftModel.from_pretrained = classmethod(  # type: ignore[method-assign,assignment]
-        wrapped_and_read_first(PeftModel.from_pretrained.__func__)  # type: ignore[attr-defined]
+        read_before_wrapping(PeftModel.from_pretrained.__func__)  # type: ignore[attr-defined]
     )
     PeftModel.save_pretrained = saved_by_moving(PeftModel.save_pretrained)  # type: ignore[method-assign]
     PeftModel.push_to_hub = with_own_card(PeftModel.push_to_hub)  # type: ignore[method-assign]

@@ -15,15 +15,11 @@ from .peft_type import STEERING
 
 Readout = Literal["last", "prompt", "image", "text", "joined"]
 
-
 GateMode = Literal["calibrated", "linear", "always"]
-
 
 READOUTS: tuple[Readout, ...] = get_args(Readout)
 
-
 GATE_MODES: tuple[GateMode, ...] = get_args(GateMode)
-
 
 # The largest number in float16: what steers must be added to a residual stream in half precision.
 LARGEST = 65504.0

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 
-# A configuration of ours has one or two kilobytes, and the header of the tensors about a hundred bytes a tensor.
+# In bytes; a configuration of ours has one or two kilobytes.
 CONFIG_LIMIT = 1 << 20
-
 
 BRIEF = reprlib.Repr()
 BRIEF.maxstring = 120

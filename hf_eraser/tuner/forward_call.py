@@ -20,15 +20,11 @@ from .readouts import ReadoutSums
 # under torch.compile(fullgraph=True), where a ContextVar cannot be set.
 CALL_ARGUMENT = "steering_call"
 
-
 _generation: ContextVar[Generation | None] = ContextVar("hf_eraser_generation", default=None)
-
 
 _call: ContextVar[SteeringCall | None] = ContextVar("hf_eraser_call", default=None)
 
-
 _adapter_names: ContextVar[tuple[str, ...] | None] = ContextVar("hf_eraser_adapter_names", default=None)
-
 
 # In `adapter_names`, a row without any adapter; the name is PEFT's.
 BASE = "__base__"

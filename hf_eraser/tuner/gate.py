@@ -12,7 +12,6 @@ from .config import GateMode
 
 Modality = Literal["image", "text"]
 
-
 # First axis of `steering_gate_weight` and `steering_gate_bounds`.
 WITH_IMAGE, TEXT_ONLY = 0, 1
 

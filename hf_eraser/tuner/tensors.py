@@ -18,7 +18,6 @@ from .decoder import Decoder
 # The kinds of tensors of an adapter, each held by a `SteeringTensors` of that name on a decoder layer.
 TENSOR_KINDS = ("steering_direction", "steering_gate_weight", "steering_gate_bounds")
 
-
 # In bytes. All layers of a decoder of 80 layers and width 8192, each with a gate of its own, make 8 MiB a direction.
 SIZE_LIMIT = 1 << 30
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +14,12 @@ from benchmarks.experiments.directions import contrasts
 from benchmarks.experiments.false_steering import divide, mean_and_interval, retained_groups
 from benchmarks.experiments.gate_modes import replace_gates
 from benchmarks.experiments.how_many import draw, people_to_forget
-from examples.small.forgetting import FORGOTTEN, Measured, pooled, pooled_by_modality
+from benchmarks.remembering_source import gate_source
+from benchmarks.result import Result
+from benchmarks.strangers import facts_about, stranger
+from examples.small.forgetting import FORGOTTEN, Measured, pooled, pooled_as_data, pooled_by_modality
 from examples.small.people import PEOPLE
 from examples.small.questions import PUBLIC, REFUSAL
-from benchmarks.remembering_source import gate_source
-from benchmarks.strangers import facts_about, stranger
 from hf_eraser.fitting.gates.choosing import GateTensors
 from hf_eraser.fitting.reading.views import Source, View
 
@@ -107,12 +109,17 @@ def test_fewer_people_to_forget_are_among_the_more():
     assert len(set(more)) == 20
 
 
+def result(experiment: str, model: str, figures: dict[str, Any]) -> Result:
+    return Result(experiment, model, figures, {}, "", "", {}, {}, 0.0)
+
+
 def test_figure_has_a_panel_for_each_model(tmp_path):
-    rows = pooled_by_modality([row(str(i), 10, i / 10) for i in range(6)])
+    rows = pooled_as_data(pooled_by_modality([row(str(i), 10, i / 10) for i in range(6)]))
+    figures = {"rows": [{"people": count, **rows} for count in (1, 4)]}
     widths = []
-    for models in (["one"], ["one", "two"]):
-        draw({name: {1: rows, 4: rows} for name in models}, tmp_path / "figure.png")
-        with Image.open(tmp_path / "figure.png") as figure:
+    for models in (["llava"], ["llava", "qwen2_5_vl"]):
+        (path,) = draw({model: result("how_many", model, figures) for model in models}, tmp_path)
+        with Image.open(path) as figure:
             widths.append(figure.width)
     assert widths[1] == 2 * widths[0]
 

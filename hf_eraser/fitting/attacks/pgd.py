@@ -70,7 +70,6 @@ class PGD:
 # What a perturbation is to lower: of the model's inputs, the loss of each row, (n,), and whether the row got there.
 Loss = Callable[[dict[str, Any]], tuple[Tensor, Tensor]]
 
-
 # Gives a batch's inputs, and their loss.
 Objective = Callable[[Sequence[Example]], tuple[dict[str, Any], Loss]]
 

@@ -29,7 +29,6 @@ from .pgd import PGD, Loss, perturb_examples
 # Held-out forget examples of each modality that every kind of attack is tried on; pictures that PGD is tried on.
 _EXAMPLES, _PGD_EXAMPLES = 24, 8
 
-
 # The perturbation of pictures against the gate.
 _PGD = PGD(eps=8 / 255, steps=20)
 

@@ -22,7 +22,6 @@ from .teacher_forced import refusal_gradients
 # and of each at least.
 _REFUSAL_EXAMPLES, _FEWEST_OF_CONCEPT = 32, 4
 
-
 # A model that refuses this share of the refusal examples shows by them what a refusal is.
 _REFUSES = 0.5
 

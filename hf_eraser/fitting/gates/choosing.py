@@ -28,11 +28,9 @@ _STEADINESS: dict[Modality, tuple[Readout, ...]] = {
     "text": ("joined", "last", "prompt"),
 }
 
-
 # A gate is as good as the best one from this share of its margin on; where the best one has none, from this much less
 # of the forget inputs on.
 _NEAR_MARGIN, _NEAR_RATE = 0.5, 0.02
-
 
 _AXIS: dict[Modality, int] = {"image": WITH_IMAGE, "text": TEXT_ONLY}
 

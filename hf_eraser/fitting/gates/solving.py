@@ -19,20 +19,15 @@ from .ridge import ridge_gates
 
 Estimator = Literal["ridge", "nullspace"]
 
-
 # What a gate is fitted with: a ridge; or a null space, by its share of the directions or by the energy in it.
 Parameter = Literal["ridge", "share", "energy"]
 
-
 RIDGES = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
-
 
 SHARES = (0.3, 0.6, 0.9)
 
-
 # The gate's ridge in the null space, relative to the mean squared norm of the projected forget readouts.
 _RELATIVE_GAMMA = 1e-3
-
 
 # Beside the folds, the fit on all examples: the one that is delivered.
 ALL = FOLDS

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 # Okabe and Ito's colours, which the colour-blind tell apart; the two classes also differ in lightness and marker.
 _FORGET, _RETAINED, _CHOSEN, _QUIET = "#D55E00", "#0072B2", "#000000", "#C4C4C4"
 
-
 _WORDS = {"image": "with image", "text": "text only"}
-
 
 _STYLE = {
     "font.size": 11,

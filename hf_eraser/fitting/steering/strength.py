@@ -23,10 +23,8 @@ from .attaching import attached
 # Held-out forget examples that each trial answers.
 _TRIAL_EXAMPLES = 48
 
-
 # Evenly spaced as factors, so that the middle of a range has as much room on both sides.
 _STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
-
 
 # A setting is good enough when it refuses this share of what the best one refuses.
 _ENOUGH = 0.98
