@@ -28,6 +28,9 @@ if TYPE_CHECKING or not _is_command_line():
 
     register()
 
+if TYPE_CHECKING:
+    from .fitting import fit
+
 
 def __getattr__(name: str) -> object:
     # Whoever only loads an adapter does not pay for importing what fits one.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from html import escape
 
 from ..evaluation.judging import is_refusal
-from ..tuner.gate_decisions import GateDecision
+from ..tuner.explain import GateDecision
 
 
 @dataclass(frozen=True)

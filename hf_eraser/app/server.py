@@ -17,7 +17,7 @@ from ..data.encoding import check_processor, encode
 from ..data.examples import read_examples
 from ..data.pictures import open_image
 from ..hub.model_loading import load_model
-from ..tuner.gate_decisions import decisions_on
+from ..tuner.explain import decisions_on
 from ..tuner.steered_model import attached_adapters, steered_by
 from .page import CSS, Answer, page_of, problem
 

@@ -6,7 +6,6 @@ import os
 from typing import Any
 
 from ..tuner.steered_model import SteeredModel, attached_adapters
-from .publishing import push_adapter
 from .saving import saved_whole
 
 
@@ -30,6 +29,9 @@ class SavedModel(SteeredModel):
 
     def push_to_hub(self, repo_id: str, **kwargs: Any) -> Any:
         """As transformers' `push_to_hub`; a steering adapter gets a card of its own, see `push_adapter`."""
+        # Here, so that whoever only loads an adapter does not pay for importing it.
+        from .publishing import push_adapter
+
         active = self.active_adapters()  # type: ignore[attr-defined]
         if set(active) <= set(attached_adapters(self)):  # type: ignore[arg-type]
             return push_adapter(self, repo_id, **kwargs)

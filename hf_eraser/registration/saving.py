@@ -9,7 +9,6 @@ from typing import Any
 
 from peft import PeftModel
 
-from ..hub.publishing import push_adapter
 from ..hub.saving import saved_whole
 from ..tuner.model import SteeringModel
 from ..tuner.steered_model import DisabledAdapters
@@ -51,6 +50,9 @@ def with_own_card(push_to_hub: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(push_to_hub)
     def push(self: PeftModel, repo_id: str, **kwargs: Any) -> Any:
         if isinstance(self.base_model, SteeringModel):
+            # Here, so that whoever only loads an adapter does not pay for importing it.
+            from ..hub.publishing import push_adapter
+
             return push_adapter(self, repo_id, **kwargs)
         return push_to_hub(self, repo_id, **kwargs)
 

@@ -30,12 +30,14 @@ from hf_eraser.app import build_app, load, serve
 from hf_eraser.app.page import Answer, page_of
 from hf_eraser.data import encode, read_examples
 from hf_eraser.tuner.config import READOUTS
-from hf_eraser.tuner.gate_decisions import GateDecision, gate_decisions
-
+from hf_eraser.tuner.explain import GateDecision, gate_decisions
 from tests.helpers.adapters import attach
 
 
 SPACE = Path(__file__).parents[2] / "hub_cards" / "space"
+# How long the page, the browser or a client waits for what comes at once on an idle machine.
+PATIENCE = 120  # seconds
+expect.set_options(timeout=PATIENCE * 1000)
 FORGOTTEN_PERSON = next(person for person in PEOPLE if person.name == FORGOTTEN[0])
 RETAINED_PERSON = PEOPLE[0]
 NAME = "What is the name of this person?"
@@ -62,23 +64,46 @@ def forgetting():
 
 @pytest.fixture(scope="module")
 def browser():
+    """A headless Chromium; the one place where tests are skipped that need it."""
     if find_chromium() is None:
-        pytest.skip("no Chromium or Chrome is installed: apt-get install chromium")
+        pytest.skip(
+            "needs Chromium or Google Chrome on the PATH: `apt-get install chromium` (Debian), "
+            "`brew install --cask chromium` (macOS), or google.com/chrome"
+        )
     with chromium() as browser:
         yield browser
 
 
 @pytest.fixture
-def page(browser, forgetting):
+def open_page(browser, forgetting):
+    """Opens the app's page, with options of a browser's context; all that are opened are closed in the end."""
+    contexts = []
+
+    def open_page(**options):
+        contexts.append(browser.new_context(**options))
+        contexts[-1].set_default_timeout(PATIENCE * 1000)
+        page = contexts[-1].new_page()
+        requests: list[str] = []
+        contexts[-1].on("request", lambda request: requests.append(request.url))
+        page.goto(forgetting[2])
+        page.get_by_role("button", name="Ask", exact=True).wait_for()
+        return page, requests
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def client_of(url):
+    """Asks the app as the page does."""
+    return Client(url, verbose=False, analytics_enabled=False, httpx_kwargs={"timeout": PATIENCE})
+
+
+@pytest.fixture
+def page(open_page):
     """The page as it opens; whatever a test does, nothing outside this machine may be asked for."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    requests: list[str] = []
-    context.on("request", lambda request: requests.append(request.url))
-    page.goto(forgetting[2])
-    page.get_by_role("button", name="Ask", exact=True).wait_for()
+    page, requests = open_page(viewport={"width": 1280, "height": 900})
     yield page
-    context.close()
     assert requests
     outside = [url for url in requests if not re.match(r"(http://127\.0\.0\.1[:/]|data:|blob:)", url)]
     assert outside == []
@@ -141,8 +166,8 @@ def test_bar_shows_the_score_and_bounds_that_the_forward_pass_decides_by(page, f
     gate = max(row["forget-two"], key=lambda gate: gate.score - gate.low)
     pick(page, RETAINED_PERSON)
     ask(page, NAME)
+    wait_for_answers(page, **{ALL: [RETAINED_PERSON.name]})  # the last one: nothing moves any more
     shown = card(page, "forget-two").get_by_role("img").first
-    shown.wait_for()
     assert shown.get_attribute("aria-label") == (
         f"Score {gate.score:.3g}; closed up to {gate.low:.3g}, open from {gate.high:.3g}; gate 0.00"
     )
@@ -188,7 +213,7 @@ def test_strength_of_zero_gives_the_base_model_s_answer_and_is_only_lent(page, f
     wait_for_answers(page, **{"forget-two": [REFUSAL, "Gate open: refused"], ALL: [REFUSAL]})
     page.goto("about:blank")
     # Requests are served one after another: when this one is, none of the page's uses the model any more.
-    Client(url, verbose=False, analytics_enabled=False).predict(None, "Who?", [], 1, api_name="/ask")
+    client_of(url).predict(None, "Who?", [], 1, api_name="/ask")
     assert model.peft_config["forget-two"].strength == QUICK["strength"]
     assert model.active_adapters() == ["forget-two"]
 
@@ -233,7 +258,7 @@ def test_adapters_of_a_peft_model_are_shown_and_stay_as_they_are(llava):
     peft_model.set_adapter("never")
     app = build_app(peft_model, processor, max_new_tokens=2)
     try:
-        client = Client(serve(app, wait=False), verbose=False, analytics_enabled=False)
+        client = client_of(serve(app, wait=False))
         shown = client.predict(None, "Who?", ["always", "never"], 1, api_name="/ask")
     finally:
         app.close()
@@ -247,7 +272,7 @@ def test_failure_of_the_model_is_told_without_a_traceback(llava):
     attach(model, "random")
     app = build_app(model, processor, max_new_tokens=2)
     try:
-        client = Client(serve(app, wait=False), verbose=False, analytics_enabled=False)
+        client = client_of(serve(app, wait=False))
         del model.lm_head
         shown = client.predict(None, "Who?", ["random"], 1, api_name="/ask")
     finally:
@@ -257,17 +282,14 @@ def test_failure_of_the_model_is_told_without_a_traceback(llava):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_page_fits_a_phone(browser, forgetting, scheme):
-    context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme)
-    page = context.new_page()
-    page.goto(forgetting[2])
+def test_page_fits_a_phone(open_page, scheme):
+    page, _ = open_page(viewport={"width": 390, "height": 844}, color_scheme=scheme)
     pick(page, FORGOTTEN_PERSON)
     ask(page, NAME)
     wait_for_answers(page, **{ALL: [REFUSAL]})
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
     assert dark is (scheme == "dark")
-    context.close()
 
 
 def test_two_who_ask_at_once_each_get_their_own_strength_and_adapters(forgetting):
@@ -276,7 +298,7 @@ def test_two_who_ask_at_once_each_get_their_own_strength_and_adapters(forgetting
     pages: dict[float, list[str]] = {0.0: [], 1.0: []}
 
     def many(strength: float) -> None:
-        client = Client(url, verbose=False, analytics_enabled=False)
+        client = client_of(url)
         for _ in range(4):
             job = client.submit(None, question, ["forget-two"], strength, api_name="/ask")
             job.result()
@@ -318,7 +340,7 @@ def test_model_without_pictures_answers_text_and_says_that_it_reads_no_pictures(
     draw_face(RETAINED_PERSON).save(tmp_path / "face.png")
     app = build_app(model, tokenizer, max_new_tokens=2)
     try:
-        client = Client(serve(app, wait=False), verbose=False, analytics_enabled=False)
+        client = client_of(serve(app, wait=False))
         assert "Without any adapter" in client.predict(None, "Who?", ["random"], 1, api_name="/ask")
         shown = client.predict(handle_file(tmp_path / "face.png"), "Who?", ["random"], 1, api_name="/ask")
         assert "This model reads text only." in shown
@@ -406,9 +428,7 @@ def test_space_card_is_valid_and_its_app_serves_what_the_variables_name(llava, t
     process = subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
     try:
         url = next(match[0] for line in process.stdout if (match := re.search(r"http://127\.0\.0\.1:\d+", line)))
-        shown = Client(url, verbose=False, analytics_enabled=False).predict(
-            None, "Who?", ["forget-it"], 1, api_name="/ask"
-        )
+        shown = client_of(url).predict(None, "Who?", ["forget-it"], 1, api_name="/ask")
         assert "forget-it" in shown
     finally:
         process.terminate()

@@ -18,7 +18,6 @@ from transformers import AutoModelForImageTextToText
 
 from hf_eraser import SteeringAdapterConfig, SteeringModel
 from hf_eraser.tuner.layer import SteeringLayer
-
 from tests.helpers.adapters import PROMPTS, attach, batch_of, fingerprint, logits
 
 

@@ -42,7 +42,7 @@ def batches(draw):
     return hidden, prompt, image
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(batches(), st.sampled_from(READOUTS))
 def test_readout_is_the_mean_that_its_name_says(batch, readout):
     hidden, prompt, image = batch
@@ -50,7 +50,7 @@ def test_readout_is_the_mean_that_its_name_says(batch, readout):
     torch.testing.assert_close(read.double(), plain_readout(hidden, prompt, image, readout), rtol=1e-5, atol=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(batches(), st.sampled_from(READOUTS), st.sampled_from(READOUTS))
 def test_prompts_without_an_image_are_read_by_the_text_readout(batch, readout, text_readout):
     sums = ReadoutSums.of(*batch)
@@ -61,7 +61,7 @@ def test_prompts_without_an_image_are_read_by_the_text_readout(batch, readout, t
         assert not read[row, len(own) :].any()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(batches(), st.sampled_from(READOUTS), st.data())
 def test_sums_over_pieces_add_up_to_the_sums_over_the_whole(batch, readout, data):
     hidden, prompt, image = batch
@@ -87,7 +87,7 @@ def test_padding_is_never_read_whatever_it_holds(readout):
     assert torch.equal(ReadoutSums.of(hidden, mask, image).read(readout), clean)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 5), st.integers(1, 4), st.integers(1, 8), st.sampled_from(GATE_MODES), st.integers(0, 1000))
 def test_gate_follows_its_definition_for_each_row(batch, rank, width, mode, seed):
     generator = torch.Generator().manual_seed(seed)

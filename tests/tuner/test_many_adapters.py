@@ -7,7 +7,6 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from hf_eraser import SteeringAdapterConfig
-
 from tests.helpers.adapters import PROMPTS, attach, batch_of, fingerprint, logits
 
 

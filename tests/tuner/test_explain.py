@@ -9,9 +9,8 @@ import torch
 from peft import get_peft_model
 
 from hf_eraser import SteeringAdapterConfig
-from hf_eraser.tuner.gate_decisions import decisions_on, gate_decisions
+from hf_eraser.tuner.explain import decisions_on, gate_decisions
 from hf_eraser.tuner.steered_model import steered_by
-
 from tests.helpers.adapters import PROMPTS, attach, batch_of, logits
 
 
