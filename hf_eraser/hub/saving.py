@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .validation import CONFIG_NAME, DIGEST_KEY, NEXT_CONFIG_NAME, TENSORS_NAME
+from .validation import CONFIG_NAME, DIGEST_KEY, NEXT_CONFIG_NAME, TENSORS_NAME, current_config_file
 
 
 _STAGING_PREFIX = ".saving-"
@@ -80,6 +80,10 @@ def _move(source: Path, target: Path) -> None:
         if not whole or path not in (config, tensors):
             os.replace(path, target / path.name)
     if whole:
+        if current_config_file(target).name == NEXT_CONFIG_NAME:
+            # A save was cut off before its last move. Without that, the first move of this one would part them.
+            os.replace(target / NEXT_CONFIG_NAME, target / CONFIG_NAME)
+            _flush(target)
         for file, place in (
             (config, target / NEXT_CONFIG_NAME),
             (tensors, target / TENSORS_NAME),
