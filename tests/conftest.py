@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import copy
 import functools
+import random
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from transformers import PreTrainedModel, ProcessorMixin
 
 from examples.small.load import load_small_model
@@ -17,9 +20,21 @@ from tests.helpers.hub import HUB, Hub
 
 ModelAndProcessor = tuple[PreTrainedModel, ProcessorMixin]
 
+# What a test finds must not hang on the clock of a busy machine, nor on chance: the same inputs are tried each time.
+settings.register_profile("tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Whatever draws random numbers without a generator of its own draws the same ones, in any order of the tests."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+
 
 @functools.cache
-def _built(name: str) -> ModelAndProcessor:
+def _built_once(name: str) -> ModelAndProcessor:
     torch.manual_seed(0)
     model, processor = BUILDERS[name]()
     # Far enough from the initial near-zero weights for answers to differ from prompt to prompt.
@@ -30,23 +45,26 @@ def _built(name: str) -> ModelAndProcessor:
     return model.eval(), processor
 
 
+def built(name: str) -> ModelAndProcessor:
+    """A model with random weights and its processor, copies which may be changed."""
+    return copy.deepcopy(_built_once(name))
+
+
 @pytest.fixture(params=sorted(BUILDERS))
 def untaught(request: pytest.FixtureRequest) -> ModelAndProcessor:
     """A model of each kind with random weights, and its processor; a copy for each test."""
-    model, processor = _built(request.param)
-    return copy.deepcopy(model), processor
+    return built(request.param)
 
 
 @pytest.fixture
 def llava() -> ModelAndProcessor:
     """The LLaVA of `untaught`, where the kind of model makes no difference."""
-    model, processor = _built("llava")
-    return copy.deepcopy(model), processor
+    return built("llava")
 
 
 @pytest.fixture(params=sorted(BUILDERS))
 def taught(request: pytest.FixtureRequest) -> ModelAndProcessor:
-    """A model of each kind that knows the people, and its processor; taught now if it is not in the cache."""
+    """A model of each kind that knows the people, and its processor."""
     return load_small_model(request.param)
 
 

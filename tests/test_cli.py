@@ -21,10 +21,9 @@ from hf_eraser.evaluation import Evaluation, evaluate
 from hf_eraser.fitting import FitReport
 from hf_eraser.hub.adapter_folder import EVALUATION_FILE, PICTURE_FILE, REPORT_FILE
 from hf_eraser.hub.inspection import inspect_adapter
-
-from tests.conftest import _built
-from tests.helpers.imagefolder import write_imagefolder
+from tests.conftest import built
 from tests.fitting.test_fit import people
+from tests.helpers.imagefolder import write_imagefolder
 
 
 FAST = ["--layers", "3,4", "--gate-layer", "2", "--strength", "0.5", "--no-attacks", "--batch-size", "32"]
@@ -44,6 +43,7 @@ def start(*arguments: object, code: str | None = None, **environment: str) -> su
     """Run the command line in a process of its own, without a Hub."""
     return subprocess.Popen(
         [sys.executable, *(["-m", "hf_eraser.cli"] if code is None else ["-c", code]), *map(str, arguments)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -56,7 +56,7 @@ def start(*arguments: object, code: str | None = None, **environment: str) -> su
 def folders(tmp_path_factory):
     """A base model that was not taught anything, examples, and an adapter, as `hf-eraser fit` made it."""
     folder = tmp_path_factory.mktemp("cli")
-    model, processor = _built("llava")
+    model, processor = built("llava")
     model.save_pretrained(folder / "base")
     processor.save_pretrained(folder / "base")
     text = [{"prompt": f"What is the {word} of France?", "group": word} for word in ("flag", "capital", "language")]
@@ -110,7 +110,7 @@ def test_eval_prints_what_evaluate_finds_and_writes_it(folders, tmp_path):
     model = AutoModelForImageTextToText.from_pretrained(folders / "base")
     model.load_adapter(str(folders / "adapter"))
     sets = read_imagefolder(folders / "data")
-    evaluation = evaluate(model, _built("llava")[1], sets["forget"], sets["retain"], max_new_tokens=3)
+    evaluation = evaluate(model, built("llava")[1], sets["forget"], sets["retain"], max_new_tokens=3)
     assert Evaluation.from_json(tmp_path / "evaluation.json") == evaluation
     assert str(evaluation) in result.stdout
     assert [row.count for row in evaluation.rows] == [8, 24, 3]
@@ -191,7 +191,6 @@ def test_push_never_publishes_what_was_to_be_private(hub, adapter):
 
 
 def test_card_tells_what_is_forgotten_and_what_was_measured(adapter):
-    pytest.importorskip("matplotlib")
     row = {"set": "forget", "modality": "image", "count": 7, "answered_before": 1.0, "answered_after": 0.125}
     row |= {"refused": 0.875, "same_text": 0.0, "same_logits": 0.0}
     (adapter / EVALUATION_FILE).write_text(json.dumps({"rows": [row]}))
@@ -256,21 +255,40 @@ def test_an_error_has_a_traceback_when_debugging():
     assert "FileNotFoundError" in err
 
 
-def test_an_interrupted_fit_exits_with_130_and_leaves_nothing(folders, tmp_path):
-    process = start(
-        "fit", folders / "base", folders / "data", "-o", tmp_path / "adapter", HF_HUB_DISABLE_PROGRESS_BARS="0"
-    )
-    assert process.stderr is not None
-    seen = ""
-    while "example/s" not in seen:
-        piece = process.stderr.read(1)
-        assert piece, seen
-        seen += piece
+# In a forward pass of a given number the fit says that it is there, and waits: it cannot end before it is interrupted,
+# however fast it is. In the background of a shell that began the tests there, Python would ignore the signal.
+INTERRUPTED = """
+import itertools, signal, sys
+import torch
+import hf_eraser.cli
+
+last, passes = int(sys.argv.pop(1)), itertools.count(1)
+
+def wait(module, inputs):
+    if type(module).__name__ == "LlavaModel" and next(passes) == last:
+        print("fitting", flush=True)
+        sys.stdin.read()
+        sys.exit("was not interrupted")
+
+torch.nn.modules.module.register_module_forward_pre_hook(wait)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.argv[0] = "hf-eraser"
+hf_eraser.cli.main()
+"""
+
+
+@pytest.mark.parametrize("last_pass", [30, 300], ids=["while reading", "while choosing strength"])
+def test_an_interrupted_fit_exits_with_130_and_leaves_nothing(folders, tmp_path, last_pass):
+    command = "fit", folders / "base", folders / "data", "-o", tmp_path / "adapter"
+    process = start(last_pass, *command, code=INTERRUPTED, HF_HUB_DISABLE_PROGRESS_BARS="0")
+    assert process.stdout is not None
+    assert "fitting\n" in process.stdout, process.communicate()
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
-    assert process.returncode == 130
+    assert process.returncode == 130, err
+    assert "example/s" in err
     assert "Traceback" not in err
-    assert not (tmp_path / "adapter").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_app_without_gradio_names_the_extra():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -113,4 +114,18 @@ def test_every_package_is_in_the_wheel():
     folders = {path.parent.relative_to(root).as_posix() for path in (root / "hf_eraser").rglob("__init__.py")}
     listed = (root / "pyproject.toml").read_text().partition("packages = [")[2].partition("]")[0]
     named = {name.strip(' "\n').replace(".", "/") for name in listed.split(",") if name.strip()}
-    assert named == folders | {"hf_eraser/hub_cards"}
+    assert named == folders | {"hf_eraser/hub_cards", "hf_eraser/hub_cards/use_cases"}
+
+
+def test_lowest_versions_are_those_that_are_declared():
+    tomllib = pytest.importorskip("tomllib")
+    root = Path(__file__).parents[1]
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    asked = [*project["dependencies"], *(one for extra in ("app", "report", "test") for one in extras[extra])]
+    declared = dict(one.lower().split(">=") for one in asked if ">=" in one)
+    lines = (root / "tests" / "lowest.txt").read_text().splitlines()
+    lowest = dict(line.split("==") for line in lines if not line.startswith("#"))
+    assert declared.keys() == lowest.keys()
+    for name, version in declared.items():
+        assert re.fullmatch(re.escape(version) + r"(\.0)*", lowest[name]), name

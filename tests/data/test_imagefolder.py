@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hf_eraser.data import SPLITS, read_examples, read_imagefolder
-
 from tests.helpers.adapters import picture
 from tests.helpers.imagefolder import write_imagefolder
 
@@ -35,7 +34,7 @@ EXAMPLES = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.fixed_dictionaries(
         {split: st.lists(EXAMPLES, min_size=1, max_size=4) for split in ("forget", "retain")},

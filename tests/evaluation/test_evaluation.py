@@ -16,7 +16,6 @@ from examples.small.questions import questions
 from hf_eraser import SteeringAdapterConfig
 from hf_eraser.data import read_examples
 from hf_eraser.evaluation import Evaluation, EvaluationRow, compare, evaluate, greedy_answers
-
 from tests.helpers.adapters import attach, fingerprint, picture
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from examples.small.load import accuracy, load_small_model
+from examples.small.load import accuracy, load_small_model, model_dir, teach_and_save
 from examples.small.models import BUILDERS
 from examples.small.people import PEOPLE, draw_face
 from examples.small.pictures import measured_change
@@ -23,6 +25,53 @@ def test_taught_model_answers_unseen_wordings_and_changed_pictures(taught):
     assert set(known) == set(KINDS)
     assert min(known["person_image"], known["person_text"]) >= 0.95
     assert min(known.values()) >= 0.90
+
+
+@pytest.mark.teach
+@pytest.mark.parametrize("name", sorted(BUILDERS))
+def test_model_that_is_taught_anew_answers_them_too(name, tmp_path):
+    teach_and_save(name, tmp_path / name)
+    model = AutoModelForImageTextToText.from_pretrained(tmp_path / name).eval()
+    known = accuracy(model, AutoProcessor.from_pretrained(tmp_path / name), questions("measure", per_fact=1))
+    assert set(known) == set(KINDS)
+    # Each machine teaches a somewhat different model: with room for what other seeds give.
+    assert min(known["person_image"], known["person_text"]) >= 0.90, known
+    assert min(known.values()) >= 0.75, known
+
+
+@pytest.mark.parametrize("name", sorted(BUILDERS))
+def test_shipped_weights_are_small_and_loaded_in_the_precision_that_they_were_taught_in(name):
+    (file,) = (path for path in model_dir(name).iterdir() if path.suffix in (".safetensors", ".bin", ".pt", ".pth"))
+    assert file.name == "model.safetensors"
+    assert file.stat().st_size <= 8_000_000
+    with safe_open(file, framework="pt") as tensors:
+        assert {tensors.get_slice(key).get_dtype() for key in tensors.keys()} == {"BF16"}
+    model = AutoModelForImageTextToText.from_pretrained(model_dir(name))
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    assert all(torch.equal(parameter, parameter.bfloat16().float()) for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("name", sorted(BUILDERS))
+def test_shipped_model_and_processor_are_of_what_is_built(name):
+    built_model, built = BUILDERS[name]()
+    model = AutoModelForImageTextToText.from_pretrained(model_dir(name))
+    assert type(model) is type(built_model)
+    assert {key: tensor.shape for key, tensor in model.state_dict().items()} == {
+        key: tensor.shape for key, tensor in built_model.state_dict().items()
+    }
+    shipped = AutoProcessor.from_pretrained(model_dir(name))
+    assert type(shipped) is type(built)
+    assert shipped.tokenizer.get_vocab() == built.tokenizer.get_vocab()
+    assert shipped.tokenizer.special_tokens_map == built.tokenizer.special_tokens_map
+    assert shipped.tokenizer.padding_side == built.tokenizer.padding_side
+    assert shipped.chat_template == built.chat_template
+    for question in questions("measure", groups=[PEOPLE[0].name], per_fact=1):
+        picture = [] if question.image is None else [{"type": "image", "image": question.image}]
+        chat = [{"role": "user", "content": [*picture, {"type": "text", "text": question.prompt}]}]
+        options = {"add_generation_prompt": True, "tokenize": True, "return_dict": True, "return_tensors": "pt"}
+        ours, theirs = (processor.apply_chat_template(chat, **options) for processor in (shipped, built))
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
 def test_no_wording_is_in_two_splits():

@@ -9,7 +9,6 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from hf_eraser import SteeringAdapterConfig, fit
 from hf_eraser.fitting import PGD, Augmentation
-
 from tests.helpers.adapters import fingerprint, hooks_of, logits, picture
 
 

@@ -16,7 +16,6 @@ from examples.small.models import BUILDERS
 from examples.small.people import PEOPLE
 from examples.small.questions import questions
 from hf_eraser.data import encode, read_examples
-
 from tests.helpers.adapters import fingerprint, logits
 
 

@@ -35,7 +35,7 @@ def random(n: int, d: int, seed: int) -> torch.Tensor:
     return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(shapes, st.floats(0.05, 1.0), st.floats(1e-3, 10.0))
 def test_rank_one_gate_equals_the_papers_d_by_d_closed_form(shape, share, gamma):
     n_forget, d, n_retain, seed = shape
@@ -60,7 +60,7 @@ def test_rank_one_gate_equals_the_papers_d_by_d_closed_form(shape, share, gamma)
     assert error < 1e-6
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(shapes, st.floats(0.05, 1.0))
 def test_nullspace_gate_stays_in_the_null_space(shape, share):
     n_forget, d, n_retain, seed = shape
@@ -72,7 +72,7 @@ def test_nullspace_gate_stays_in_the_null_space(shape, share):
         torch.testing.assert_close(retain @ weight, torch.zeros(n_retain, dtype=torch.float64), atol=1e-6, rtol=0)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(shapes, st.floats(1e-3, 3.0))
 def test_ridge_gate_equals_the_definition(shape, ridge):
     n_forget, d, n_retain, seed = shape
@@ -90,7 +90,7 @@ def test_ridge_gate_equals_the_definition(shape, ridge):
     torch.testing.assert_close(ridge_gates(*moments, ridges=[ridge])[0], expected, rtol=1e-6, atol=1e-8)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 60), st.integers(1, 12), st.integers(1, 7), st.integers(0, 1000))
 def test_moments_equal_those_of_all_vectors_at_once(n, d, batch, seed):
     rows = random(n, d, seed)
@@ -121,7 +121,7 @@ def test_moments_without_a_part_are_those_of_the_rest():
     torch.testing.assert_close(found.second_moment, rest.second_moment)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.integers(2, 24),
     st.integers(1, 60),
@@ -145,7 +145,7 @@ def test_null_space_without_energy_is_the_complement_of_what_retained_inputs_spa
     torch.testing.assert_close(basis @ basis.T, torch.from_numpy(reference), atol=1e-6, rtol=0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(2, 16), st.integers(1, 40), st.floats(0.01, 0.9), st.integers(0, 10_000))
 def test_null_space_by_energy_takes_all_that_fits_and_no_more(d, n, energy, seed):
     retain = random(n, d, seed)
@@ -162,7 +162,7 @@ def test_null_space_by_energy_takes_all_that_fits_and_no_more(d, n, energy, seed
     assert leak(second, basis) ** 2 <= energy + 1e-9
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 60), st.integers(2, 12), st.integers(1, 5), st.floats(1e-6, 1.0), st.integers(0, 10_000))
 def test_gate_is_sound_with_more_forget_inputs_than_dimensions_and_with_repeated_ones(n, d, repeats, gamma, seed):
     forget = random(n, d, seed).repeat(repeats, 1)
@@ -195,7 +195,7 @@ def test_leak_is_the_share_of_norm_that_the_null_space_lets_through():
     assert leak(retain.T @ retain / 30, basis) == pytest.approx(float(expected))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=20), st.lists(st.integers(0, 5), min_size=1, max_size=20))
 def test_auc_is_the_probability_that_forget_scores_higher(forget, retain):
     pairs = [(f > r) + 0.5 * (f == r) for f in forget for r in retain]
@@ -203,7 +203,7 @@ def test_auc_is_the_probability_that_forget_scores_higher(forget, retain):
     assert measured == pytest.approx(sum(pairs) / len(pairs))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 30)), min_size=1, max_size=60), st.floats(0.05, 0.9))
 def test_threshold_is_the_smallest_score_that_keeps_the_level(pairs, alpha):
     groups = [group for group, _ in pairs]
@@ -223,7 +223,7 @@ def test_threshold_is_the_smallest_score_that_keeps_the_level(pairs, alpha):
     assert level(float(below.max())) > alpha - 1e-9
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 4), st.integers(2, 60), st.floats(0.05, 0.9), st.floats(0.01, 100.0), st.integers(0, 10_000))
 def test_joint_thresholds_keep_the_level_for_an_input_that_exceeds_any_of_them(k, n, alpha, scale, seed):
     scores = list(random(k, n, seed))
@@ -294,7 +294,7 @@ def examples(n_groups: int, n_wordings: int) -> list[Example]:
     return read_examples(given, "given")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 4), st.integers(1, 12), st.integers(1, 7), st.integers(0, 100))
 def test_no_gate_is_judged_by_a_group_or_wording_that_fitted_it(n_forget, n_retain, n_wordings, seed):
     forget, retain = examples(n_forget, n_wordings), examples(n_retain, n_wordings)

@@ -25,7 +25,6 @@ from hf_eraser.fitting.gates.sample import Sample
 from hf_eraser.fitting.reading.capture import Captured
 from hf_eraser.fitting.report.results import AttackResult, Calibration, GateResult, GateScores, Trial
 from hf_eraser.tuner.readouts import ReadoutSums
-
 from tests.helpers.adapters import picture
 
 
@@ -102,7 +101,7 @@ def some(kind: Any) -> st.SearchStrategy:
     )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(report=some(FitReport))
 def test_report_read_back_from_its_json_is_the_same(report):
     text = report.to_json()

@@ -9,6 +9,7 @@ one that is offline, start it with `Hub.environment`. Such a process must not im
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -17,6 +18,15 @@ from pathlib import Path
 from . import hub_routes  # noqa: F401  (it says how requests are answered)
 from .hub_repository import Commit, File, Repository
 from .hub_server import Fault, HubServer, HubState
+
+
+# What a user may have set and the tests' processes must not take over: what has to do with a Hub or an app other than
+# the tests' own, and what colours the lines of the command line or breaks them elsewhere.
+_FOREIGN = re.compile(
+    r"(HF_(?!ERASER_)|HUGGING_?FACE_|TRANSFORMERS_|GRADIO_|_?TYPER_).*|NO_PROXY|BASE_MODEL|ADAPTERS|SPACE_ID"
+    r"|GITHUB_ACTIONS|FORCE_COLOR|PY_COLORS|CLICOLOR_FORCE|TERMINAL_WIDTH",
+    re.IGNORECASE,
+)
 
 
 class Hub:
@@ -72,8 +82,7 @@ class Hub:
             token: Whose requests they are; `None` for nobody's.
             offline: With `HF_HUB_OFFLINE=1`.
         """
-        foreign = ("HF_TOKEN", "HF_HUB_CACHE", "HF_XET_CACHE", "TRANSFORMERS_OFFLINE", "HF_HUB_ETAG_TIMEOUT")
-        inherited = {name: value for name, value in os.environ.items() if name not in foreign}
+        inherited = {name: value for name, value in os.environ.items() if not _FOREIGN.fullmatch(name)}
         return {
             **inherited,
             "HF_ENDPOINT": self.url,
@@ -86,6 +95,9 @@ class Hub:
             "HF_HUB_DISABLE_UPDATE_CHECK": "1",
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",
             "NO_PROXY": "127.0.0.1",
+            # The client gives up after 10 seconds, which this Hub may take while the machine is busy.
+            "HF_HUB_ETAG_TIMEOUT": "300",
+            "HF_HUB_DOWNLOAD_TIMEOUT": "300",
             **({"HF_TOKEN": token} if token else {}),
         }
 

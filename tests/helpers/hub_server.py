@@ -87,6 +87,8 @@ class HubServer(ThreadingHTTPServer):
     """Serves a `HubState` on a free port of the loopback interface."""
 
     daemon_threads = True
+    # Of those who ask at once, none is turned away while the machine is busy.
+    request_queue_size = 128
 
     def __init__(self, state: HubState) -> None:
         super().__init__(("127.0.0.1", 0), HubHandler)

@@ -1,4 +1,4 @@
-"""Writes example sets in the layout that `hf_eraser.imagefolder` reads."""
+"""Writes example sets in the layout that `read_imagefolder` reads."""
 
 from __future__ import annotations
 

@@ -30,7 +30,6 @@ from safetensors.torch import load, load_file, save
 from torch import Tensor
 
 from hf_eraser.tuner.steered_model import attached_adapters
-
 from tests.helpers.adapters import PROMPTS, attach, batch_of, fingerprint, logits
 from tests.helpers.hub import Hub
 
@@ -392,10 +391,10 @@ def push(hub, llava, tmp_path):
         hub.state.on_event = count
         return told("go"), events
 
-    assert process.stdout.readline() == "ready\n"
-    yield push
-    process.stdin.close()
-    assert process.wait() == 0
+    with process:  # which ends when its standard input does, whatever went wrong
+        assert process.stdout.readline() == "ready\n"
+        yield push
+    assert process.returncode == 0
 
 
 def number_on(hub, folder):
@@ -409,7 +408,7 @@ def number_on(hub, folder):
     return number
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="The pushing processes are forked.")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork, to begin many pushes quickly: Linux or macOS")
 def test_push_that_is_killed_at_any_moment_leaves_the_old_adapter_or_the_new_one(hub, push, tmp_path):
     assert push(10)[0] == 0
     # The first push made the repository and its card, a later one shows how many events there are.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import pickle
@@ -26,8 +25,7 @@ from transformers import AutoModelForImageTextToText, LlavaForConditionalGenerat
 from hf_eraser import SteeringAdapterConfig
 from hf_eraser.hub.base_commit import commit_of
 from hf_eraser.hub.base_model import record_base
-
-from tests.conftest import _built
+from tests.conftest import built
 from tests.helpers.adapters import PROMPTS, attach, batch_of, fingerprint, logits
 
 
@@ -43,7 +41,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def base_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("base")
-    _built("llava")[0].save_pretrained(folder)
+    built("llava")[0].save_pretrained(folder)
     return folder
 
 
@@ -284,7 +282,7 @@ PATHS = (load_plain, load_plain_from_the_cache, load_peft, load_peft_from_the_ca
 @pytest.fixture(scope="module")
 def shared() -> Any:
     """A model that no test may change: each one checks that it did not."""
-    return copy.deepcopy(_built("llava")[0])
+    return built("llava")[0]
 
 
 @pytest.fixture
@@ -376,7 +374,7 @@ print(len(named) >= 4)
         text=True,
         check=False,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": os.getcwd(), "PYTHONSAFEPATH": "1"},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONSAFEPATH": "1"},
     )
     assert "not in the import allowlist" in result.stdout, result.stderr
     assert result.stdout.strip().endswith("[]\nTrue"), result.stdout + result.stderr
@@ -431,7 +429,7 @@ def test_config_of_another_method_may_be_large_and_odd(llava, tmp_path):
     get_peft_model(llava[0], LoraConfig(target_modules=["q_proj"], r=2)).save_pretrained(tmp_path)
     path = tmp_path / "adapter_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "padding": "x" * (1 << 20)}))
-    model = copy.deepcopy(_built("llava")[0])
+    model = built("llava")[0]
     model.load_adapter(tmp_path)
     assert model.active_adapters() == ["default"]
 
@@ -523,7 +521,7 @@ def test_another_revision_warns_once_and_names_both(base_folder, tmp_path, recwa
     attach(model)
     model.save_pretrained(tmp_path / "adapter")
 
-    again = copy.deepcopy(_built("llava")[0])
+    again = built("llava")[0]
     again.load_adapter(tmp_path / "adapter")  # a model of unknown origin
     same = AutoModelForImageTextToText.from_pretrained(
         "org/base", cache_dir=str(tmp_path / "cache"), local_files_only=True, revision=first
@@ -550,7 +548,7 @@ def test_recorded_base_survives_loading_and_saving_again(base_folder, tmp_path):
     (commit, model), *_ = commits(tmp_path, base_folder)
     attach(model)
     model.save_pretrained(tmp_path / "adapter")
-    other = copy.deepcopy(_built("llava")[0])
+    other = built("llava")[0]
     other.load_adapter(tmp_path / "adapter")
     other.save_pretrained(tmp_path / "again")
     assert json.loads((tmp_path / "again" / "adapter_config.json").read_text())["revision"] == commit

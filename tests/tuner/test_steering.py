@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from packaging.version import Version
 from transformers import DynamicCache, LlamaModel, StaticCache
 
 from tests.helpers.adapters import PROMPTS, attach, batch_of, logits
@@ -252,6 +253,9 @@ def test_threads_that_share_a_model_do_not_share_gates(untaught):
     assert wrong == []
 
 
+@pytest.mark.skipif(
+    Version(torch.__version__) < Version("2.14"), reason="PyTorch before 2.14 cannot read a ContextVar in one graph"
+)
 def test_compiled_forward_gives_the_logits_of_the_plain_one(llava):
     model, processor = llava
     attach(model)
@@ -268,7 +272,8 @@ def test_gradient_checkpointing_gives_the_gradient_of_the_plain_pass(llava):
     gradients = []
     for checkpointing in (False, True):
         if checkpointing:
-            model.activation_checkpointing_enable()
+            enable = getattr(model, "activation_checkpointing_enable", None)  # not in transformers 5.20
+            (enable or model.gradient_checkpointing_enable)()
             model.train()
         embeds = model.get_input_embeddings()(inputs["input_ids"]).detach().requires_grad_()
         arguments = {k: v for k, v in inputs.items() if k != "input_ids"}
