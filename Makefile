@@ -1,5 +1,5 @@
 # Each target works as the first command in a fresh clone: it sets up what it needs in .venv and says what it does.
-.PHONY: demo test quality style docs teach results test-lowest test-newest clean
+.PHONY: demo test quality style docs teach dist try-dist test-lowest test-newest clean
 .DEFAULT_GOAL := test
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -43,5 +43,40 @@ teach: .venv/installed
 	$(BIN)/python -m examples.small
 	$(BIN)/python -m pytest -m teach
 
+.venv-dist/installed: tests/constraints.txt
+	$(PYTHON) -m venv --clear .venv-dist
+	.venv-dist/bin/python -m pip install --quiet --constraint tests/constraints.txt build twine
+	@touch $@
+
+dist: .venv-dist/installed
+	@echo "==> Building what is published: dist/"
+	rm -rf dist
+	.venv-dist/bin/python -m build --outdir dist
+	.venv-dist/bin/python -m twine check --strict dist/*
+
+try-dist: dist
+	@echo "==> Trying the wheel in an environment that has nothing else (PyTorch is large)"
+	$(PYTHON) -m venv --clear .venv-wheel
+	.venv-wheel/bin/python -m pip install --quiet dist/*.whl
+	cd dist && ../.venv-wheel/bin/python -c "import hf_eraser; print(hf_eraser.fit, 'of', hf_eraser.__file__)"
+	cd dist && ../.venv-wheel/bin/hf-eraser --version
+
+# From a copy that holds all but the package, so that the installed one is tested. What is left out is about the clone.
+VERSIONS_lowest := --constraint tests/lowest.txt
+VERSIONS_newest := --upgrade
+BESIDE := tests examples benchmarks docs hub_cards setup.cfg
+ABOUT_CLONE := --ignore tests/benchmarks --ignore tests/docs --ignore tests/examples --ignore tests/app \
+	--deselect tests/cards/test_card.py::test_installed_package_finds_its_templates \
+	--deselect tests/test_rooms.py::test_every_package_is_in_the_wheel \
+	--deselect tests/test_rooms.py::test_lowest_versions_are_those_that_are_declared
+
+test-lowest test-newest: test-%: dist
+	@echo "==> Testing the wheel with the $* versions that pyproject.toml allows (PyTorch is large)"
+	$(PYTHON) -m venv --clear .venv-$*
+	.venv-$*/bin/python -m pip install --quiet $(VERSIONS_$*) "$$(echo dist/*.whl)[test]"
+	rm -rf build/$* && mkdir -p build/$*
+	cp -r $(BESIDE) build/$*
+	cd build/$* && OMP_NUM_THREADS=1 ../../.venv-$*/bin/python -m pytest $(PARALLEL) $(ABOUT_CLONE) tests
+
 clean:
-	rm -rf .venv .venv-lowest build dist *.egg-info docs/_build
+	rm -rf .venv .venv-* build dist *.egg-info docs/_build
