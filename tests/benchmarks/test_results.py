@@ -20,7 +20,7 @@ _MEASURED = re.compile(
     r"|(?<![\w.])(\d+(?:\.\d+)?) (?:s|ms|seconds?|minutes?|hours?)\b"
 )
 
-_NUMBERED = "transformers|peft|torch|accelerate|python|safetensors|gradio|arxiv|pillow|version"
+_NUMBERED = "transformers|peft|torch|pytorch|accelerate|python|safetensors|gradio|arxiv|pillow|version"
 
 
 def found() -> dict[str, dict[str, Result]]:
