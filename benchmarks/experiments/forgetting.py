@@ -12,18 +12,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.markdown import MODEL_NAMES, percent, table
+from benchmarks.markdown import MODEL_NAMES
 from benchmarks.result import Result
-from examples.small.forgetting import PAPER, Measured, fit_forgetting, measure
+from examples.small.forgetting import PAPER, Measured, fit_forgetting, measure, table
 from examples.small.load import load_small_model
 from examples.small.people import PEOPLE
 from hf_eraser.fitting import FitReport
 
 
 RECIPES: dict[str, dict[str, Any]] = {"defaults": {}, "the paper's recipe": {"by_person": False, **PAPER}}
-
-
-_SHARES = ("right_before", "right_after", "refused", "same_text", "same_logits")
 
 
 def run(model_name: str, configuration: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,14 +56,9 @@ def page(results: Mapping[str, Result]) -> str:
         "very people. The retained people here are in the retain set of the fit; for people who are not, the bound is "
         "`alpha`.",
     ]
-    columns = ("asked", "questions", "right before", "right after", "refused", "same text", "logits bit-identical")
     for model, result in results.items():
         for recipe in RECIPES:
-            cells = [
-                (row.name, row.count, *(percent(getattr(row, share)) for share in _SHARES))
-                for row in rows(result, recipe)
-            ]
-            parts += [f"### {MODEL_NAMES[model]}, {recipe}", table(columns, cells)]
+            parts += [f"### {MODEL_NAMES[model]}, {recipe}", table(rows(result, recipe))]
     return "\n\n".join(parts)
 
 
