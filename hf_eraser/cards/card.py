@@ -17,7 +17,7 @@ from ..evaluation.evaluation import Evaluation
 from ..fitting.report.report import FitReport
 from ..hub.adapter_folder import EVALUATION_FILE, PICTURE_FILE, REPORT_FILE
 from ..hub.validation import CONFIG_NAME
-from ..tuner.config import SteeringAdapterConfig
+from ..tuner.config import SteeringAdapterConfig, gate_layers_in_words, steered_in_words
 
 
 UseCase = Literal["private_person", "celebrities", "outdated_facts", "harmful_content", "brand_or_artist"]
@@ -222,12 +222,12 @@ def _share(value: float | None) -> str:
 def _steered(config: SteeringAdapterConfig) -> str:
     layers = config.layers_to_transform
     which = "every layer from the gate on" if layers is None else f"layers {', '.join(map(str, layers))}"  # type: ignore[arg-type]
-    what = "prompt and answer" if config.steer_decode else "prompt only"
+    what = steered_in_words(config.positions, config.steer_decode)
     return f"{which} of the text decoder, at strength {config.strength:g}, {what}"
 
 
 def _gate(config: SteeringAdapterConfig) -> str:
-    where = "each steered layer" if config.gate_layer is None else f"layer {config.gate_layer}"
+    where = gate_layers_in_words(config.gate_layer, config.text_gate_layer)
     text = f" ({config.text_readout} in prompts of text only)" if config.text_readout else ""
     return f"{config.gate}, reads {config.readout}{text} at {where}"
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from transformers import AutoConfig
 
-from ..tuner.config import SteeringAdapterConfig
+from ..tuner.config import SteeringAdapterConfig, gate_layers_in_words, steered_in_words
 from ..tuner.config_file import read_config
 from ..tuner.decoder import find_decoder
 from ..tuner.gate import TEXT_ONLY, WITH_IMAGE
@@ -66,10 +66,9 @@ class Inspection:
         assert not isinstance(steered, int)
         if config.gate == "always":
             gate = "always open, whatever the prompt"
-        elif config.gate_layer is None:
-            gate = f"{config.gate}, reads {reads} at each steered layer"
         else:
-            gate = f"{config.gate}, reads {reads} at layer {config.gate_layer}"
+            where = gate_layers_in_words(config.gate_layer, config.text_gate_layer)
+            gate = f"{config.gate}, reads {reads} at {where}"
         lines = [
             f"Steering adapter {self.adapter}",
             f"  base      {base}{revision}",
@@ -78,7 +77,7 @@ class Inspection:
             f"  gate      {gate}",
             *(self._modality(name) for name in _MODALITIES if config.gate != "always"),
             f"  steering  {'all layers from the gate on' if steered is None else _layers(steered)} at strength "
-            f"{config.strength:g}, {'prompt and answer' if config.steer_decode else 'prompt only'}, "
+            f"{config.strength:g}, {steered_in_words(config.positions, config.steer_decode)}, "
             f"{config.rank} direction{'s' if config.rank > 1 else ''} a layer",
             f"  tensors   {len(self.tensors)}, {sum(tensor.size for tensor in self.tensors):,} bytes",
         ]
@@ -103,12 +102,14 @@ class Inspection:
                     opening.append("by its score, from 0 on")
                 else:
                     opening.append(f"from a score of {low:.4g}, fully from {high:.4g}")
+        if self.config.text_gate_layer is not None:  # a layer that is not for this modality has bounds too
+            opening = [text for text in opening if text != "never"] or ["never"]
         return f"            {modality + ':':11s} opens {'; '.join(dict.fromkeys(opening))}"
 
     def _role(self, layer: int) -> str:
         steered = self.config.layers_to_transform
         assert isinstance(steered, list)
-        read = layer == self.config.gate_layer or self.config.gate_layer is None
+        read = layer in self.config.gate_layers
         return " and ".join(["read"] * read + ["steered"] * (layer in steered))
 
 

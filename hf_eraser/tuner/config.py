@@ -17,9 +17,13 @@ Readout = Literal["last", "prompt", "image", "text", "joined"]
 
 GateMode = Literal["calibrated", "linear", "always"]
 
+Positions = Literal["last", "prompt"]
+
 READOUTS: tuple[Readout, ...] = get_args(Readout)
 
 GATE_MODES: tuple[GateMode, ...] = get_args(GateMode)
+
+POSITIONS: tuple[Positions, ...] = get_args(Positions)
 
 # The largest number in float16: what steers must be added to a residual stream in half precision.
 LARGEST = 65504.0
@@ -28,6 +32,20 @@ LARGEST = 65504.0
 def readout_width(readout: Readout, hidden_size: int) -> int:
     """How many numbers a readout gives of a residual stream of this width."""
     return 2 * hidden_size if readout == "joined" else hidden_size
+
+
+def steered_in_words(positions: str, steer_decode: bool) -> str:
+    """Which tokens are steered, for people to read."""
+    prompt = "last prompt token" if positions == "last" else "prompt"
+    return f"{prompt} and answer" if steer_decode else f"{prompt} only"
+
+
+def gate_layers_in_words(gate_layer: int | None, text_gate_layer: int | None) -> str:
+    """Where the gate reads, for people to read."""
+    if gate_layer is None:
+        return "each steered layer"
+    text = "" if text_gate_layer in (None, gate_layer) else f" (text only: {text_gate_layer})"
+    return f"layer {gate_layer}{text}"
 
 
 @dataclass
@@ -42,6 +60,9 @@ class SteeringAdapterConfig(PeftConfig):
         gate_layer (`int`, *optional*):
             The layer whose output the gate reads. One decision then serves all steered layers, none of which may come
             before it. The default, `None`, gives each steered layer a gate of its own, as the paper does.
+        text_gate_layer (`int`, *optional*):
+            The layer whose output the gate of prompts without an image reads instead; no steered layer may come before
+            it either. The default, `None`, means `gate_layer`.
         readout (`str`, defaults to `"prompt"`):
             What the gate reads of the residual stream: `"last"`, the last prompt token (the paper); `"prompt"`, the
             mean over all prompt tokens; `"image"`, the mean over the image's tokens; `"text"`, the mean over the
@@ -58,8 +79,11 @@ class SteeringAdapterConfig(PeftConfig):
             What the direction is multiplied by, at most 65504. 0 switches the steering off.
         rank (`int`, defaults to 1):
             How many directions a layer holds, each with a gate of its own.
+        positions (`str`, defaults to `"prompt"`):
+            Which tokens of the prompt are steered: `"last"`, its last one only, so that nothing before the decision
+            changes; `"prompt"`, all of them (the paper).
         steer_decode (`bool`, defaults to `True`):
-            Whether generated tokens are steered as well as the prompt.
+            Whether generated tokens are steered as well.
         hidden_size (`int`, *optional*):
             Width of the residual stream that the adapter was made for. Filled in when the adapter is attached, and
             compared from then on.
@@ -96,6 +120,9 @@ class SteeringAdapterConfig(PeftConfig):
     readout: Readout = field(
         default="prompt", metadata={"help": "What the gate reads: 'last', 'prompt', 'image', 'text' or 'joined'."}
     )
+    text_gate_layer: int | None = field(
+        default=None, metadata={"help": "Layer whose output decides about text-only prompts; None means `gate_layer`."}
+    )
     text_readout: Readout | None = field(
         default=None, metadata={"help": "What the gate reads in a prompt without an image; None means `readout`."}
     )
@@ -104,6 +131,9 @@ class SteeringAdapterConfig(PeftConfig):
     )
     strength: float = field(default=1.0, metadata={"help": "Factor of the direction."})
     rank: int = field(default=1, metadata={"help": "Number of directions a layer."})
+    positions: Positions = field(
+        default="prompt", metadata={"help": "Steered tokens of the prompt: its 'last' one, or the whole 'prompt'."}
+    )
     steer_decode: bool = field(default=True, metadata={"help": "Whether generated tokens are steered too."})
     hidden_size: int | None = field(default=None, metadata={"help": "Width of the base model's residual stream."})
     num_hidden_layers: int | None = field(default=None, metadata={"help": "Number of the base model's layers."})
@@ -123,6 +153,8 @@ class SteeringAdapterConfig(PeftConfig):
             )
         if self.gate not in GATE_MODES:
             raise ValueError(f"`gate` must be one of {GATE_MODES}, got {reprlib.repr(self.gate)}.")
+        if self.positions not in POSITIONS:
+            raise ValueError(f"`positions` must be one of {POSITIONS}, got {reprlib.repr(self.positions)}.")
         if not (_is_int(self.strength) or isinstance(self.strength, float)) or not 0 <= self.strength <= LARGEST:
             raise ValueError(
                 f"`strength` must be a finite number of at least 0 and at most {LARGEST:g}, got "
@@ -154,8 +186,15 @@ class SteeringAdapterConfig(PeftConfig):
             self.layers_to_transform = list(layers)
             if len(set(layers)) != len(layers):
                 raise ValueError(f"`layers_to_transform` names a layer twice: {reprlib.repr(layers)}.")
-        if self.gate_layer is not None and not _is_int(self.gate_layer):
-            raise ValueError(f"`gate_layer` must be a layer number or None, got {reprlib.repr(self.gate_layer)}.")
+        for name in ("gate_layer", "text_gate_layer"):
+            value = getattr(self, name)
+            if value is not None and not _is_int(value):
+                raise ValueError(f"`{name}` must be a layer number or None, got {reprlib.repr(value)}.")
+        if self.gate_layer is None and self.text_gate_layer is not None:
+            raise ValueError(
+                f"`text_gate_layer`={self.text_gate_layer} needs a `gate_layer`: without one each steered layer has a "
+                "gate of its own, for prompts of text only as well."
+            )
 
     @classmethod
     def from_json_file(cls, path_json_file: str, **kwargs: Any) -> dict[str, Any]:
@@ -177,6 +216,19 @@ class SteeringAdapterConfig(PeftConfig):
         return max(
             readout_width(readout or self.readout, self.hidden_size) for readout in (self.readout, self.text_readout)
         )
+
+    @property
+    def gate_layers(self) -> list[int]:
+        """The layers whose output a gate reads, first to last; the configuration has to be resolved."""
+        if self.gate_layer is None:
+            assert isinstance(self.layers_to_transform, list)
+            return self.layers_to_transform
+        return sorted({self.gate_layer_of(True), self.gate_layer_of(False)})
+
+    def gate_layer_of(self, has_image: bool) -> int:
+        """The one layer that decides about prompts with or without an image; there has to be one."""
+        assert self.gate_layer is not None
+        return self.gate_layer if has_image or self.text_gate_layer is None else self.text_gate_layer
 
     @property
     def target_modules(self) -> None:
@@ -209,21 +261,27 @@ class SteeringAdapterConfig(PeftConfig):
                 )
             return layer % num_hidden_layers
 
-        gate_layer = None if self.gate_layer is None else from_start(self.gate_layer, "gate_layer")
+        gate_layers = {
+            name: from_start(value, name)
+            for name, value in (("gate_layer", self.gate_layer), ("text_gate_layer", self.text_gate_layer))
+            if value is not None
+        }
+        last_gate = max(gate_layers, key=lambda name: gate_layers[name], default=None)
+        first = 0 if last_gate is None else gate_layers[last_gate]
         if self.layers_to_transform is None:
-            layers = list(range(gate_layer or 0, num_hidden_layers))
+            layers = list(range(first, num_hidden_layers))
         else:
             assert isinstance(self.layers_to_transform, list)
             layers = sorted({from_start(layer, "layers_to_transform") for layer in self.layers_to_transform})
-        if gate_layer is not None and layers[0] < gate_layer:
+        if layers[0] < first:
             raise ValueError(
-                f"Steered layer {layers[0]} comes before `gate_layer`={gate_layer}, whose decision it needs. Steer "
-                f"layers from {gate_layer} on, or read the gate earlier."
+                f"Steered layer {layers[0]} comes before `{last_gate}`={first}, whose decision it needs. Steer "
+                f"layers from {first} on, or read the gate earlier."
             )
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
         values |= {
             "layers_to_transform": layers,
-            "gate_layer": gate_layer,
+            **gate_layers,
             "hidden_size": hidden_size,
             "num_hidden_layers": num_hidden_layers,
         }

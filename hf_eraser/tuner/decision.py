@@ -7,11 +7,15 @@ from typing import Any
 
 from torch import Tensor
 
+from .config import Positions
 from .readouts import ReadoutSums
 
 
 # Key of a gate: the adapter's name, and the layer that read it where each steered layer has a gate of its own.
 GateKey = tuple[str, int | None]
+
+# Which tokens an adapter steers: those of the prompt, and whether generated ones as well.
+Steered = tuple[Positions, bool]
 
 
 @dataclass
@@ -22,8 +26,8 @@ class Decision:
     Attributes:
         sums: What the readouts need, by layer; kept so that a prompt may arrive in pieces and a chat be continued.
         gates: The gates, each (batch, k), float32.
-        deltas: What is added to the residual stream, by steered layer and by whether generated tokens are steered too;
-            (batch, d), or None for nothing. Follows from `gates`.
+        deltas: What is added to the residual stream, by steered layer and by which tokens are steered; (batch, d), or
+            None for nothing. Follows from `gates`.
         adapters: The adapters that were active.
         generation: The `generate` call that this was decided in, if any.
         complete: Whether the whole prompt has been read.
@@ -31,7 +35,7 @@ class Decision:
 
     sums: dict[int, ReadoutSums] = field(default_factory=dict)
     gates: dict[GateKey, Tensor] = field(default_factory=dict)
-    deltas: dict[tuple[int, bool], Tensor | None] = field(default_factory=dict)
+    deltas: dict[tuple[int, Steered], Tensor | None] = field(default_factory=dict)
     adapters: tuple[str, ...] = ()
     generation: Generation | None = None
     complete: bool = False

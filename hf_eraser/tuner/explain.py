@@ -122,6 +122,8 @@ def decisions_on(model: PreTrainedModel | PeftModel, cache: Any) -> list[dict[st
             bounds = layer.steering_gate_bounds.folded([name], device)
             scores = gate_scores(sums.read(config.readout, config.text_readout), sums.has_image, weight)
             for row, has_image in enumerate(sums.has_image.tolist()):
+                if config.gate_layer is not None and layer.steering_index != config.gate_layer_of(has_image):
+                    continue
                 readout = config.readout if has_image else config.text_readout or config.readout
                 low_high = bounds[WITH_IMAGE if has_image else TEXT_ONLY].tolist()
                 rows[row].setdefault(name, []).extend(

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .decision import Decision, Generation, decision_on
+from .decision import Decision, Generation, Steered, decision_on
 from .prompt import image_mask_of, past_length, rows_of_adapters, token_mask_of
 from .readouts import ReadoutSums
 
@@ -156,6 +156,36 @@ class SteeringCall:
         # Once complete, always complete: a chat that goes on may add to what was decided, never take it back.
         decision.complete = past + length >= end
         return call
+
+    def mask_of(self, steered: Steered) -> tuple[bool, Tensor | None]:
+        """
+        Which of this call's tokens an adapter steers.
+
+        Args:
+            steered: Which ones it says that it steers.
+
+        Returns:
+            Whether there are any, and a mask of them, (batch, length), bool; None for all.
+
+        Raises:
+            ValueError: If the last prompt token of a row has passed, in an earlier piece of the prompt.
+        """
+        positions, steer_decode = steered
+        if self.prompt_mask is None:  # generated tokens
+            return steer_decode, self.token_mask
+        if positions == "prompt":
+            return True, self.token_mask if steer_decode else self.prompt_mask
+        if not self.decision.complete:
+            return False, None
+        if self.earlier_sums and not torch.compiler.is_compiling() and not bool(self.prompt_mask.any(dim=1).all()):
+            raise ValueError(
+                "A prompt that is padded on the right came in pieces, so its last token passed before the gate could "
+                "be decided: pad on the left, or give prompts whole."
+            )
+        later = self.prompt_mask.flip(1).cumsum(dim=1).flip(1) - self.prompt_mask.long()
+        mask = later == 0
+        mask = mask & self.prompt_mask if not steer_decode else mask
+        return True, mask if self.token_mask is None else mask & self.token_mask
 
     def keep(self, outputs: Any) -> None:
         """Put the decision on the key-value cache of a forward call's outputs, if there is one."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .config import SteeringAdapterConfig
-from .decision import GateKey
+from .decision import GateKey, Steered
 from .forward_call import CALL_ARGUMENT, SteeringCall, current_call
 from .gate import gate_scores, gate_values
 from .in_place import restore_type, retype
@@ -65,10 +65,10 @@ class SteeringLayer:
     def _steer(self, hidden: Tensor, call: SteeringCall) -> Tensor:
         if call.prompt_mask is not None:
             self._read_gates(hidden, call)
-        for steer_decode, mask in ((True, call.token_mask), (False, call.prompt_mask)):
-            if not steer_decode and mask is None:
-                continue  # none of this call's tokens is prompt
-            delta = self._delta(hidden, call, steer_decode=steer_decode)
+        configs = (self.steering_configs[name] for name in call.adapters if name in self.steering_direction)
+        for steered in dict.fromkeys(map(steered_by, configs)):
+            acts, mask = call.mask_of(steered)
+            delta = self._delta(hidden, call, steered) if acts else None
             if delta is None:
                 continue
             # Where the gate is 0 this adds 0, so the residual stream keeps its value to the last bit.
@@ -89,8 +89,8 @@ class SteeringLayer:
         decision.sums[index] = sums
         if not decision.complete:
             return
-        configs = [self.steering_configs[name] for name in names]
-        for group in self._folded([(c.readout, c.text_readout, c.gate) for c in configs], names):
+        kinds = [_gate_kind(self.steering_configs[name]) for name in names]
+        for group in self._folded(kinds, names):
             config = self.steering_configs[group[0]]
             weight = self.steering_gate_weight.folded(group, sums.prompt.device)
             bounds = self.steering_gate_bounds.folded(group, sums.prompt.device)
@@ -98,6 +98,9 @@ class SteeringLayer:
             gates = gate_values(scores, sums.has_image, bounds, config.gate)
             # A sequence of which nothing was read is not steered.
             gates = torch.where(sums.n_prompt > 0, gates, 0.0)
+            if config.gate_layer is not None and len(config.gate_layers) > 1:
+                here = sums.has_image if index == config.gate_layer else ~sums.has_image
+                gates = torch.where(here[:, None], gates, 0.0)
             sizes = [len(self.steering_gate_weight[name][0]) for name in group]
             for name, gate in zip(group, gates.split(sizes, dim=1)):
                 if call.rows is not None:
@@ -105,13 +108,14 @@ class SteeringLayer:
                 earlier = decision.gates.get(self.gate_key(name))
                 decision.gates[self.gate_key(name)] = gate if earlier is None else torch.maximum(gate, earlier)
 
-    def _delta(self, hidden: Tensor, call: SteeringCall, *, steer_decode: bool) -> Tensor | None:
+    def _delta(self, hidden: Tensor, call: SteeringCall, steered: Steered) -> Tensor | None:
         """
-        What the active adapters add to each sequence's residual stream here, (batch, d), float32.
+        What the active adapters that steer these tokens add to each sequence's residual stream here, (batch, d),
+        float32.
 
         Follows from the gates, so it is computed when they are read and kept with them for the decode steps.
         """
-        deltas, key = call.decision.deltas, (self.steering_index, steer_decode)
+        deltas, key = call.decision.deltas, (self.steering_index, steered)
         if call.prompt_mask is None and key in deltas:
             return deltas[key]
         gates = call.decision.gates
@@ -120,7 +124,7 @@ class SteeringLayer:
             for name in call.adapters
             if name in self.steering_direction
             and self.gate_key(name) in gates
-            and self.steering_configs[name].steer_decode is steer_decode
+            and steered_by(self.steering_configs[name]) == steered
         ]
         delta = None
         for group in self._folded([None] * len(names), names):
@@ -142,6 +146,17 @@ class SteeringLayer:
     def gate_key(self, name: str) -> GateKey:
         """Under which key the gates that steer this layer with adapter `name` are kept."""
         return name, None if self.steering_configs[name].gate_layer is not None else self.steering_index
+
+
+def steered_by(config: SteeringAdapterConfig) -> Steered:
+    """Which tokens an adapter steers."""
+    return config.positions, config.steer_decode
+
+
+def _gate_kind(config: SteeringAdapterConfig) -> tuple[Any, ...]:
+    """What gates have in common that are computed in one operation."""
+    layers = None if config.gate_layer is None else (config.gate_layer_of(True), config.gate_layer_of(False))
+    return config.readout, config.text_readout, config.gate, layers
 
 
 def attach(layer: nn.Module, index: int, adapter_name: str, config: SteeringAdapterConfig) -> None:

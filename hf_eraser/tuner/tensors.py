@@ -100,7 +100,7 @@ def tensor_shapes(config: SteeringAdapterConfig, index: int) -> dict[str, tuple[
     shapes: dict[str, tuple[int, ...]] = {}
     if index in config.layers_to_transform:
         shapes["steering_direction"] = (config.rank, config.hidden_size)
-    if index == config.gate_layer or (config.gate_layer is None and index in config.layers_to_transform):
+    if index in config.gate_layers:
         shapes["steering_gate_weight"] = (2, config.rank, config.gate_width)
         shapes["steering_gate_bounds"] = (2, config.rank, 2)
     return shapes

@@ -14,7 +14,7 @@ from .config import SteeringAdapterConfig
 
 
 # What one decision needs to be the same in all of them.
-_SHARED = ("gate_layer", "readout", "text_readout", "gate", "steer_decode")
+_SHARED = ("gate_layer", "text_gate_layer", "readout", "text_readout", "gate", "positions", "steer_decode")
 
 
 def combine(
@@ -49,7 +49,7 @@ def combine(
                 "active together instead: `set_adapter([...])`."
             )
     layers = sorted({layer for config in configs for layer in config.layers_to_transform})
-    gate_layers = layers if configs[0].gate_layer is None else [configs[0].gate_layer]
+    gate_layers = layers if configs[0].gate_layer is None else configs[0].gate_layers
     keys = [(layer, "steering_direction") for layer in layers]
     keys += [(layer, kind) for layer in gate_layers for kind in ("steering_gate_weight", "steering_gate_bounds")]
     tensors = {}

@@ -69,11 +69,12 @@ def test_text_only_prompts_use_their_own_gate(untaught):
     assert (gates[~with_image] == 1).all()
 
 
+@pytest.mark.parametrize("positions", ["last", "prompt"])
 @pytest.mark.parametrize("steer_decode", [True, False])
 @pytest.mark.parametrize("gate_layer", [1, None])
-def test_generation_is_the_same_with_and_without_cache(untaught, steer_decode, gate_layer):
+def test_generation_is_the_same_with_and_without_cache(untaught, positions, steer_decode, gate_layer):
     model, processor = untaught
-    attach(model, gate_layer=gate_layer, steer_decode=steer_decode)
+    attach(model, gate_layer=gate_layer, positions=positions, steer_decode=steer_decode)
     inputs = batch_of(model, processor, PROMPTS)
     # A model with random weights would else answer with the picture's placeholder.
     options = {"suppress_tokens": [model.config.image_token_id], "max_new_tokens": 6, "min_new_tokens": 6}
