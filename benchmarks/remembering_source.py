@@ -80,5 +80,7 @@ def gate_source(
         attacks=attacks,
         seed=seed,
         batch_size=batch_size,
+        general=(),
+        general_folds=(),
         memory={} if memory is None else memory,
     )

@@ -23,7 +23,15 @@ from .small.pictures import draw_flag
 
 
 # Fixed settings at which both adapters refuse, so that the app is there in two minutes.
-QUICK: dict[str, Any] = {"attacks": False, "augment": False, "gate_layer": 2, "layers": [2, 3], "strength": 1.0}
+QUICK: dict[str, Any] = {
+    "general": False,
+    "attacks": False,
+    "augment": False,
+    "gate_layer": 2,
+    "layers": [2, 3],
+    "strength": 2.0,
+    "prefer": "retain",
+}
 
 PICTURES = [(draw_face(person, size=256), person.name) for person in PEOPLE if person.name in FORGOTTEN]
 PICTURES += [(draw_face(PEOPLE[i], size=256), PEOPLE[i].name) for i in (0, 7, 15, 30, 38)]

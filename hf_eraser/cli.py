@@ -117,6 +117,18 @@ def fit(
         bool,
         typer.Option(help="Choose a gate that holds up against reworded questions, and attack it. Slower."),
     ] = True,
+    general: Annotated[
+        bool,
+        typer.Option(help="Fit on a shipped set of other prompts and pictures too, so that they pass. Slower."),
+    ] = True,
+    prefer: Annotated[
+        Literal["retain", "forget"] | None,
+        typer.Option(
+            metavar="NAME",
+            help="What to keep where both cannot be had: retain or forget.",
+            show_default="to deliver nothing that leaves a tenth answered",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the split and of the changed pictures.")] = 0,
     batch_size: BatchSize = 8,
     dtype: Dtype = "auto",
@@ -153,6 +165,8 @@ def fit(
         gate_layer=gate_layer,
         strength=strength,
         attacks=attacks,
+        general=general,
+        prefer=prefer,
         seed=seed,
         batch_size=batch_size,
     )

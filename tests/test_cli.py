@@ -26,7 +26,8 @@ from tests.fitting.test_fit import people
 from tests.helpers.imagefolder import write_imagefolder
 
 
-FAST = ["--layers", "3,4", "--gate-layer", "2", "--strength", "0.5", "--no-attacks", "--batch-size", "32"]
+FAST = ["--layers", "3,4", "--gate-layer", "2", "--strength", "1", "--no-attacks", "--no-general"]
+FAST += ["--prefer", "retain", "--batch-size", "32"]
 
 
 def run(*arguments: object, code: int = 0):
@@ -83,7 +84,8 @@ def test_fit_saves_an_adapter_with_its_report_and_prints_it(folders):
     printed = (folders / "fit.txt").read_text()
     assert str(report) in printed
     assert f"Saved to {adapter}" in printed
-    assert (report.layers, report.gate_layer, report.strength, report.attacks) == ([3, 4], 2, 0.5, [])
+    assert (report.layers, report.gate_layer, report.strength) == ([3, 4], 2, 1.0)
+    assert {attack.kind for attack in report.attacks} == {"none"}
     model = AutoModelForImageTextToText.from_pretrained(folders / "base")
     model.load_adapter(str(adapter))
     assert model.active_adapters() == ["default"]
@@ -123,7 +125,7 @@ def test_inspect_says_where_a_model_would_be_steered_without_its_weights(folders
     (tmp_path / "config-only").mkdir()
     shutil.copy(folders / "base" / "config.json", tmp_path / "config-only")
     printed = run("inspect", folders / "adapter", "--model", tmp_path / "config-only").stdout
-    assert "layers 3, 4 at strength 0.5" in printed
+    assert "layers 3, 4 at strength 1" in printed
     assert "fits LlavaForConditionalGeneration" in printed
     roles = [line.split() for line in printed.splitlines() if " model.language_model.layers." in line]
     assert roles == [

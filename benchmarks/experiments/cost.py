@@ -238,6 +238,8 @@ def _time_fitting(people: int) -> dict[str, Any]:
         attacks=(),
         seed=0,
         batch_size=8,
+        general=(),
+        general_folds=(),
         plain=copy.deepcopy(model),
         inputs={},
         seconds=[],
@@ -257,6 +259,7 @@ def _time_fitting(people: int) -> dict[str, Any]:
         values=RIDGES,
         hidden_size=_SMOLLM2.hidden_size,
         alpha=0.05,
+        general_alpha=0.001,
         centred=True,
     )
     chosen = choose_gates(fitted.judged, each=False)

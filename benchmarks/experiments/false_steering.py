@@ -32,7 +32,7 @@ from examples.small.load import load_small_model
 from examples.small.people import draw_face
 from examples.small.questions import Fact, Question, ask, facts, picture_of, questions, wordings
 from hf_eraser.data import read_examples
-from hf_eraser.fitting.gates.calibration import group_mean, joint_thresholds
+from hf_eraser.fitting.gates.calibration import group_mean
 from hf_eraser.fitting.gates.choosing import GateTensors, choose_gates, gate_tensors, judge_gates
 from hf_eraser.fitting.gates.judging import judge
 from hf_eraser.fitting.gates.solving import RIDGES
@@ -141,6 +141,7 @@ def measure_seed(
         values=RIDGES,
         hidden_size=hidden_size,
         alpha=max(alphas),
+        general_alpha=0.001,
         centred=True,
     )
 
@@ -163,15 +164,16 @@ def measure_seed(
         }
         chosen = choose_gates(judged, each=False)
         gates = gate_tensors(chosen, fitted, gate="calibrated", hidden_size=hidden_size)
-        assert gates.gate_layer is not None
-        score, false = gates_of(gates, retained.sums[gates.gate_layer])
-        _, forget_gate = gates_of(gates, forgotten.sums[gates.gate_layer])
-        for modality, of_concept in chosen.judged[gates.gate_layer].items():
+        assert chosen.gate_layers is not None
+        for modality, layer in chosen.gate_layers.items():
+            score, false = gates_of(gates, layer, retained.sums[layer])
+            _, forget_gate = gates_of(gates, layer, forgotten.sums[layer])
+            at_once = chosen.together[layer][modality]
+            of_concept = at_once.gates
             rows = retained.has_image if modality == "image" else ~retained.has_image
             forget_rows = forgotten.has_image if modality == "image" else ~forgotten.has_image
             group_of_row = [group for group, row in zip(of_group, rows.tolist()) if row]
-            scores = [one.candidate.retain for one in of_concept]
-            thresholds = torch.tensor(joint_thresholds(scores, of_concept[0].groups, alpha=of_concept[0].alpha))
+            thresholds = torch.tensor(at_once.thresholds.values)
             thresholds += torch.tensor([fitted.solution(one.candidate, FOLDS).offset for one in of_concept])
             own = [fitted.concepts.index(one.candidate.concept) for one in of_concept]
             above = score[rows][:, own] > thresholds
@@ -190,10 +192,8 @@ def _forgotten() -> list[Question]:
     return questions("measure", kinds=kinds, groups=FORGOTTEN, per_fact=8)
 
 
-def gates_of(gates: GateTensors, sums: ReadoutSums) -> tuple[Tensor, Tensor]:
-    """The scores of each prompt, (batch, k), and its most open gate, (batch,), as the adapter computes them."""
-    layer = gates.gate_layer
-    assert layer is not None
+def gates_of(gates: GateTensors, layer: int, sums: ReadoutSums) -> tuple[Tensor, Tensor]:
+    """The scores of each prompt, (batch, k), and its most open gate, (batch,), as the adapter computes them there."""
     readout = sums.read(gates.readout, gates.text_readout)
     score = gate_scores(readout, sums.has_image, gates.weight[layer])
     return score, gate_values(score, sums.has_image, gates.bounds[layer], "calibrated").amax(dim=1)

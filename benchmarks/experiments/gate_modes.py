@@ -42,6 +42,7 @@ def gates_of(
                 values=RIDGES,
                 hidden_size=hidden_size,
                 alpha=0.05,
+                general_alpha=0.001,
                 centred=mode != "linear",
             )
             chosen = choose_gates(fitted.judged, each=False)
@@ -49,11 +50,13 @@ def gates_of(
 
 
 def replace_gates(tensors: dict[str, Tensor], gates: GateTensors, layer: int) -> dict[str, Tensor]:
-    """An adapter's tensors with other gates at its gate layer."""
+    """An adapter's tensors with other gates, all at one layer."""
     replaced = {"steering_gate_weight": gates.weight[layer], "steering_gate_bounds": gates.bounds[layer]}
-    return {
-        name: next((value for kind, value in replaced.items() if kind in name), tensor)
-        for name, tensor in tensors.items()
+    directions = {name: tensor for name, tensor in tensors.items() if "steering_direction" in name}
+    return directions | {
+        f"{name.partition('.layers.')[0]}.layers.{layer}.{kind}": value
+        for name in list(directions)[:1]
+        for kind, value in replaced.items()
     }
 
 
@@ -68,11 +71,14 @@ def run(model_name: str, configuration: Mapping[str, Any]) -> dict[str, Any]:
     tensors = model.get_adapter_state_dict()
     examples = forgetting_examples(by_person=False)
     source = gate_source(model, processor, examples["forget"], examples["retain"], attacks=ATTACKS)
-    tried: list[tuple[str, SteeringAdapterConfig, dict[str, Tensor]]]
-    tried = [("none", dataclasses.replace(config, gate="always"), tensors)]
+    tried: list[tuple[str, SteeringAdapterConfig, dict[str, Tensor]]] = []
     for mode, readout, gates in gates_of(source, find_decoder(model).hidden_size, layer):
-        row = dataclasses.replace(config, gate=mode, readout=gates.readout, text_readout=gates.text_readout)
+        row = dataclasses.replace(
+            config, gate=mode, text_gate_layer=None, readout=gates.readout, text_readout=gates.text_readout
+        )
         tried.append((readout, row, replace_gates(tensors, gates, layer)))
+    _, row, of_row = tried[0]
+    tried.insert(0, ("none", dataclasses.replace(row, gate="always"), of_row))
     rows = []
     for reads, row, of_row in tried:
         model.delete_adapter("default")

@@ -8,7 +8,7 @@ against them (`attacks`) -> adapter and `report`. What only uses an adapter neve
 from .attacks.pgd import PGD, AdversarialExample, perturb
 from .fitter import fit
 from .reading.augmentation import Augmentation
-from .report.report import FitReport
+from .report.report import FitReport, ForgettingError
 
 
-__all__ = ["PGD", "AdversarialExample", "Augmentation", "FitReport", "fit", "perturb"]
+__all__ = ["PGD", "AdversarialExample", "Augmentation", "FitReport", "ForgettingError", "fit", "perturb"]

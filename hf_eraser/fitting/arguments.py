@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from ..data.examples import Example
-from ..tuner.config import GATE_MODES, READOUTS
+from ..tuner.config import GATE_MODES, POSITIONS, READOUTS
 from .attacks.pgd import PGD
 from .directions.closed_form import DirectionMethod
 from .directions.erasure import of_concept
 from .gates.solving import RIDGES, SHARES, Estimator, Parameter
 
+
+# What to keep where forgetting and retaining contradict each other.
+Prefer = Literal["retain", "forget"]
 
 # Which recall and refusal examples make the directions.
 Contrast = Literal["both", "text", "image"]
@@ -24,6 +27,10 @@ def check_choices(
     direction: str,
     contrast: str,
     alpha: float,
+    general_alpha: float,
+    forget_rate: float,
+    prefer: str | None,
+    positions: str | None,
     batch_size: int,
     adapter_name: str,
     adversarial: object,
@@ -31,14 +38,19 @@ def check_choices(
     for name, value, allowed in (
         ("readout", readout, (None, *READOUTS)),
         ("gate", gate, GATE_MODES),
+        ("positions", positions, (None, *POSITIONS)),
+        ("prefer", prefer, (None, *get_args(Prefer))),
         ("estimator", estimator, ("ridge", "nullspace")),
         ("direction", direction, get_args(DirectionMethod)),
         ("contrast", contrast, get_args(Contrast)),
     ):
         if value not in allowed:
             raise ValueError(f"`{name}` must be one of {allowed}, got {value!r}.")
-    if not isinstance(alpha, float) or not 0 < alpha < 1:
-        raise ValueError(f"`alpha` must be a number in (0, 1), got {alpha!r}.")
+    for argument, level in (("alpha", alpha), ("general_alpha", general_alpha)):
+        if not isinstance(level, float) or not 0 < level < 1:
+            raise ValueError(f"`{argument}` must be a number in (0, 1), got {level!r}.")
+    if not isinstance(forget_rate, float) or not 0 < forget_rate <= 1:
+        raise ValueError(f"`forget_rate` must be a number in (0, 1], got {forget_rate!r}.")
     if not isinstance(batch_size, int) or batch_size < 1:
         raise ValueError(f"`batch_size` must be a whole number of at least 1, got {batch_size!r}.")
     if not isinstance(adversarial, (bool, PGD)):

@@ -16,22 +16,25 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixi
 from ..data.encoding import check_processor
 from ..data.examples import check_disjoint, read_examples
 from ..evaluation.judging import REFUSAL
-from ..tuner.config import READOUTS, GateMode, Readout, SteeringAdapterConfig
+from ..tuner.config import READOUTS, GateMode, Positions, Readout, SteeringAdapterConfig
 from ..tuner.decoder import find_decoder
 from ..version import __version__
-from .arguments import Contrast, check_choices, check_concepts, contrasted, parameter_of
+from .arguments import Contrast, Prefer, check_choices, check_concepts, contrasted, parameter_of
 from .attacks.pgd import PGD, perturb_examples
 from .attacks.resistance import resist
 from .directions.closed_form import DirectionMethod
 from .directions.erasure import erasure_directions
 from .gates.choosing import choose_gates, gate_tensors, judge_gates
 from .gates.held_out_scores import held_out_scores
+from .gates.one_or_each import choose_one_or_each
 from .gates.solving import Estimator
+from .gates.trade_off import trade_off
 from .reading.augmentation import Augmentation
+from .reading.general import read_general
 from .reading.rewording import attacks_of
-from .reading.split import split_examples
+from .reading.split import general_folds, split_examples
 from .reading.views import Source, number_concepts
-from .report.report import FitReport
+from .report.report import FitReport, ForgettingError
 from .report.results import ConceptResult
 from .report.warning_rules import find_warnings
 from .steering.attaching import adapter_tensors, attach_fitted
@@ -40,6 +43,12 @@ from .steering.strength import choose_steering
 
 # Added to a forget prompt where the user gives no refusal examples.
 REFUSAL_INSTRUCTION = f'Do not answer this question. Say only: "{REFUSAL}"'
+
+# Groups of forget examples, up to so many, are tried with a gate for each.
+_MOST_CONCEPTS = 32
+
+# What may still be answered of held-out forget prompts, asked as they are, without a word of the user.
+_MOST_ANSWERED = 0.1
 
 # At most so many layers are tried for the gate, evenly spread.
 _MAX_GATE_LAYERS = 8
@@ -57,6 +66,7 @@ def fit(
     layers: Sequence[int] | None = None,
     gate_layer: int | Literal["each"] | None = None,
     readout: Readout | None = None,
+    positions: Positions | None = None,
     strength: float | None = None,
     gate: GateMode = "calibrated",
     direction: DirectionMethod = "difference_of_means",
@@ -66,6 +76,10 @@ def fit(
     null_space_share: float | None = None,
     null_space_energy: float | None = None,
     alpha: float = 0.05,
+    general: bool | Iterable[Mapping[str, Any]] = True,
+    general_alpha: float = 0.001,
+    forget_rate: float = 0.98,
+    prefer: Prefer | None = None,
     adversarial: bool | PGD = False,
     augment: bool | Augmentation = True,
     attacks: bool | Sequence[str] = True,
@@ -87,7 +101,8 @@ def fit(
             (hashable: how it is asked) and `"answer"` (str). Without groups, examples are split by picture, then by
             example; without wordings, by the text of the prompt. Where they name several things by a key
             `"concept"` (hashable), each is recognised by a gate and refused along a direction of its own, in the one
-            adapter; `alpha` bounds what all its gates steer.
+            adapter; `alpha` bounds what all its gates steer. Where they name groups but no concepts, held-out examples
+            decide whether each group is a concept.
         retain: What is to be answered as before. As like what is forgotten, and as various, as can be had: other
             people, other pictures, text-only questions.
         recall: Prompts that the model answers; the direction leads away from them. The default is the forget set.
@@ -100,8 +115,11 @@ def fit(
         gate_layer: The layer whose output decides; `"each"`: each steered layer decides for itself (the paper).
         readout: What the gate reads: `"last"` (the paper), `"prompt"`, `"image"`, `"text"` or `"joined"`. The default
             is chosen, for prompts with an image and for others by themselves.
-        strength: Factor of the directions, each as long as the residual stream of its layer is on average. The default
-            is the middle of the widest range at which the model refuses.
+        positions: Which tokens of the prompt are steered: `"last"` or `"prompt"` (the paper). The default is the last
+            one where that refuses as well as the whole prompt does.
+        strength: Factor of the directions. At strength 1 all steered layers together add as much as the residual
+            stream is long on average, each an equal share. The default is the middle of the widest range at which the
+            model refuses, in sentences.
         gate: How a score becomes a gate: `"calibrated"`, `"linear"` (the paper) or `"always"`.
         direction: How a layer's direction is made of recall and refusal examples: `"difference_of_means"` (the paper)
             or `"paired_pca"`, the first principal component of `refusal[i] - recall[i]`.
@@ -114,6 +132,16 @@ def fit(
             that are otherwise like the retain set. It is cross-conformal (arXiv 1208.0806): thresholds come from the
             scores of examples that did not fit the gate, so it holds closely, but is no finite-sample guarantee for
             the gate that is fitted on all. n groups support no less than 1 / (n + 1).
+        general: General traffic: what the model is asked besides. Gates are fitted and thresholds set on it as well.
+            The default is a set of prompts and pictures of many kinds that is shipped (`hf_eraser.data.general`), but
+            for those that name what only the forget set does.
+        general_alpha: The wanted bound on the share of general traffic that is steered, in (0, 1). n prompts support
+            no less than 1 / (n + 1), and where there is room the gate is set stricter.
+        forget_rate: The wanted share of held-out forget prompts that are recognised, attacked ones among them, in
+            (0, 1].
+        prefer: What to do where `forget_rate` and the levels contradict each other: `"retain"` keeps the levels,
+            `"forget"` the rate. The default keeps the levels, and delivers nothing that leaves more than a tenth of
+            held-out forget prompts answered.
         adversarial: Whether the pictures of recall examples that have an `"answer"` are perturbed towards it (the
             paper, whose recall prompts the model would else refuse); a `PGD` says how.
         augment: Whether pictures are also shown changed (mirrored as well); an `Augmentation` says how.
@@ -127,6 +155,8 @@ def fit(
         The report: what was chosen, how well it did on held-out examples, and why not to trust it.
 
     Raises:
+        ForgettingError: If more than a tenth of held-out forget prompts would still be answered, and `prefer` does not
+            say what then matters more. It holds the report; the model is as it was.
         TypeError: If an argument has a type that it cannot have.
         ValueError: If an argument has a value that it cannot have: an empty set, an unreadable picture, an example
             that is to be forgotten and retained, a layer that does not exist, a name that is taken.
@@ -142,6 +172,10 @@ def fit(
         direction=direction,
         contrast=contrast,
         alpha=alpha,
+        general_alpha=general_alpha,
+        forget_rate=forget_rate,
+        prefer=prefer,
+        positions=positions,
         batch_size=batch_size,
         adapter_name=adapter_name,
         adversarial=adversarial,
@@ -155,6 +189,7 @@ def fit(
         gate_layer=gate_layer if isinstance(gate_layer, int) else None,
         readout=readout or "prompt",
         gate=gate,
+        positions="prompt" if positions is None else positions,
         strength=1.0 if strength is None else strength,
     )
     if gate_layer not in (None, "each") and not isinstance(gate_layer, int):
@@ -171,10 +206,20 @@ def fit(
     recall_examples = contrasted(recall_examples, contrast, "recall")
     refusal_examples = contrasted(refusal_examples, contrast, "refusal")
     check_concepts(forget_examples, recall_examples, refusal_examples, direction)
+    groups = {example.group for example in forget_examples if example.grouped}
+    undecided = (
+        all(example.concept is None and example.grouped for example in forget_examples)
+        and 1 < len(groups) <= _MOST_CONCEPTS
+    )
+    if undecided:
+        forget_examples = [replace(example, concept=example.group) for example in forget_examples]
+        if recall is None:
+            recall_examples = [replace(example, concept=example.group) for example in recall_examples]
     forget_examples, recall_examples, refusal_examples = number_concepts(
         forget_examples, recall_examples, refusal_examples
     )
 
+    general_traffic = read_general(general, base, processor, forget_examples, retain_examples)
     attack = PGD() if adversarial is True else (adversarial or None)
     attacked = [i for i, example in enumerate(recall_examples) if attack and example.images and example.answer]
     if attack is not None and not attacked:
@@ -183,17 +228,20 @@ def fit(
             "'answer', and none of them has both."
         )
 
+    rng = np.random.default_rng(seed)
     source = Source(
         model=base,
         processor=processor,
         adapted=model,
         forget=forget_examples,
         retain=retain_examples,
-        split=split_examples(forget_examples, retain_examples, rng=np.random.default_rng(seed)),
+        split=split_examples(forget_examples, retain_examples, rng=rng),
         augmentation=Augmentation() if augment is True else (augment or None),
         attacks=tried_attacks,
         seed=seed,
         batch_size=batch_size,
+        general=general_traffic,
+        general_folds=general_folds(general_traffic, rng=rng),
     )
     seconds: dict[str, float] = {}
     if attack is not None:
@@ -203,9 +251,8 @@ def fit(
         recall_examples = list(recall_examples)
         for i, perturbed in zip(attacked, found):
             recall_examples[i] = perturbed.example
-    with _timed(seconds, "directions"):
-        erasure = erasure_directions(source, recall_examples, refusal_examples, depth=depth, method=direction)
     each = gate_layer == "each"
+    at_least = forget_rate if prefer == "forget" else None
     with _timed(seconds, "gates"):
         fitted = judge_gates(
             source,
@@ -215,14 +262,28 @@ def fit(
             values=values,
             hidden_size=decoder.hidden_size,
             alpha=alpha,
+            general_alpha=general_alpha,
             centred=gate != "linear",
+            concepts=[None, *source.concepts] if undecided else None,
         )
-        chosen = choose_gates(fitted.judged, each=each)
+        if undecided and fitted.judged:
+            fitted, chosen = choose_one_or_each(fitted, each_layer=each, at_least=at_least)
+            if fitted.concepts == [None]:
+                forget_examples, recall_examples = (
+                    [replace(example, concept=None) for example in examples]
+                    for examples in (forget_examples, recall_examples)
+                )
+                source = replace(source, forget=forget_examples)
+        else:
+            chosen = choose_gates(fitted.judged, each=each, at_least=at_least)
         gates = gate_tensors(chosen, fitted, gate=gate, hidden_size=decoder.hidden_size)
         trial_gates = gate_tensors(chosen, fitted, gate=gate, hidden_size=decoder.hidden_size, fold=fitted.trial_fold)
+    with _timed(seconds, "directions"):
+        erasure = erasure_directions(source, recall_examples, refusal_examples, depth=depth, method=direction)
     held = [e for e, role in zip(forget_examples, source.split.forget) if role.judges == fitted.trial_fold]
     gated = SteeringAdapterConfig(
         gate_layer=gates.gate_layer,
+        text_gate_layer=gates.text_gate_layer,
         readout=gates.readout,
         text_readout=gates.text_readout,
         gate=gate,
@@ -235,28 +296,33 @@ def fit(
             trial_gates,
             held,
             gated,
+            refusal=refusal_examples[0],
             layers=None if layers is None else list(resolved.layers_to_transform or []),  # type: ignore[arg-type]
             strength=strength,
+            positions=positions,
         )
+    setting = steering.chosen
     adapter = replace(
         gated,
-        layers_to_transform=steering.layers,
-        strength=steering.strength,
-        steer_decode=steering.steer_decode,
+        layers_to_transform=setting.layers,
+        strength=setting.strength,
+        positions=setting.positions,
+        steer_decode=setting.steer_decode,
     )
     with _timed(seconds, "attacks"):
         resisted = resist(source, adapter, erasure, trial_gates, held, fold=fitted.trial_fold)
-    attach_fitted(model, adapter, adapter_tensors(base, adapter, erasure, gates), adapter_name)
     report = FitReport(
         adapter_name=adapter_name,
         gate_layer=gates.gate_layer,
+        text_gate_layer=gates.text_gate_layer,
         readout=gates.readout,
         text_readout=gates.text_readout,
         gate=gate,
         estimator=estimator,
-        layers=steering.layers,
-        strength=steering.strength,
-        steer_decode=steering.steer_decode,
+        layers=setting.layers,
+        strength=setting.strength,
+        positions=setting.positions,
+        steer_decode=setting.steer_decode,
         split=source.split.by,
         counts=source.counts(),
         base_refusal_rate=sum(erasure.refusal_rates) / len(erasure.refusal_rates),
@@ -265,6 +331,7 @@ def fit(
         gates=[judgement.result for places in fitted.judged.values() for judgement in places],
         scores=held_out_scores(chosen, fitted, gate=gate),
         trials=steering.trials,
+        trade_off=[p for of in chosen.together.values() for at_once in of.values() for p in trade_off(at_once)],
         attacks=resisted,
         seconds=seconds,
         seed=seed,
@@ -276,7 +343,10 @@ def fit(
             )
         ],
     )
-    report.warnings = find_warnings(report, source, alpha=alpha)
+    report.warnings = find_warnings(report, source, alpha=alpha, forget_rate=forget_rate)
+    if prefer is None and (left := report.answered) is not None and left > _MOST_ANSWERED:
+        raise ForgettingError(report)
+    attach_fitted(model, adapter, adapter_tensors(base, adapter, erasure, gates), adapter_name)
     return report
 
 

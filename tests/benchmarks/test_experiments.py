@@ -128,7 +128,7 @@ def test_only_gates_are_replaced():
     tensors = {
         f"model.layers.2.steering_{kind}": torch.zeros(1) for kind in ("direction", "gate_weight", "gate_bounds")
     }
-    gates = GateTensors("image", None, 2, {2: torch.ones(1)}, {2: torch.full((1,), 2.0)}, {}, [])
+    gates = GateTensors("image", None, 2, None, {2: torch.ones(1)}, {2: torch.full((1,), 2.0)}, {}, [])
     assert [float(tensor) for tensor in replace_gates(tensors, gates, 2).values()] == [0, 1, 2]
 
 

@@ -42,7 +42,13 @@ def quick_fit(model: Any, processor: Any, forget: Any, retain: Any, **options: A
     lists = {name: evenly(options.pop(name), FORGET) for name in ("recall", "refusal") if options.get(name)}
     options = {**QUICK, **options, **lists, "batch_size": 64}
     with contextlib.redirect_stderr(io.StringIO()):
-        return fit(model, processor, evenly(forget, FORGET), evenly(retain, RETAIN), **options)
+        return fit(
+            model,
+            processor,
+            evenly(forget, FORGET),
+            evenly(retain, RETAIN),
+            **{"general": False, "prefer": "retain", **options},
+        )
 
 
 @dataclass(frozen=True)

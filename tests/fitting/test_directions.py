@@ -134,6 +134,9 @@ def of(name: str, kinds: list[str], people: list[str] | None, per_fact: int, **k
     return [{**q.example(), **keys} for q in questions(name, kinds=kinds, groups=people, per_fact=per_fact)]
 
 
+# Whoever knows nothing cannot be made to forget: what is looked at here is another thing.
+QUIETLY = {"general": False, "prefer": "retain"}
+
 PICTURES, NAMES = ["person_image"], ["person_text"]
 # A person each: a gate for several people holds up less well against words that the fit did not see.
 FIRST, SECOND = [FORGOTTEN[0]], [FORGOTTEN[2]]
@@ -151,7 +154,7 @@ def forgetful():
         refusal += of("fit", kinds, people, 1, concept=concept)
     retain = of("fit", PICTURES, others, 1) + of("fit", NAMES, others, 2)
     before = fingerprint(model)
-    options = {"layers": [2, 3, 4, 5], "gate_layer": 1, "strength": 0.5}
+    options = {"layers": [2, 3, 4, 5], "gate_layer": 1, "strength": 2.0, "general": False}
     report = fit(
         model, processor, forget, retain, refusal=refusal, **options, augment=False, attacks=False, batch_size=32
     )
@@ -232,7 +235,7 @@ def test_more_concepts_take_no_more_forward_passes(llava):
 
         handle = find_decoder(model).layers[0].register_forward_pre_hook(count)
         options = {"layers": [3], "gate_layer": 2, "readout": "image", "strength": 1.0, "augment": False}
-        report = fit(model, processor, forget, retain, attacks=False, **options)
+        report = fit(model, processor, forget, retain, attacks=False, **{**QUIETLY, **options})
         handle.remove()
         assert len(report.concepts) == concepts
         model.delete_adapter("default")
@@ -254,7 +257,17 @@ def test_contrast_and_direction_choose_what_the_directions_are_made_of():
         "pca": {"contrast": "image", "direction": "paired_pca"},
     }.items():
         options = {"layers": [3], "gate_layer": 2, "readout": "image", "strength": 0.5, "augment": False}
-        fit(model, processor, recall[:5], retain, recall=recall, refusal=refusal, attacks=False, **options, **choice)
+        fit(
+            model,
+            processor,
+            recall[:5],
+            retain,
+            recall=recall,
+            refusal=refusal,
+            attacks=False,
+            **{**QUIETLY, **options},
+            **choice,
+        )
         found = model.get_adapter_state_dict()
         directions[name] = next(found[key] for key in found if "steering_direction" in key)[0].double()
         model.delete_adapter("default")
@@ -272,22 +285,20 @@ def test_equal_recall_and_refusal_examples_are_refused():
     same = of("fit", ["private_text"], list(FORGOTTEN[:1]), 1)
     forget, retain = of("fit", NAMES, list(FORGOTTEN[:1]), 1), of("fit", NAMES, [PEOPLE[1].name, PEOPLE[2].name], 1)
     with pytest.raises(ValueError, match="read the same"):
-        fit(model, processor, forget, retain, recall=same, refusal=same, layers=[3], gate_layer=2)
+        fit(model, processor, forget, retain, recall=same, refusal=same, general=False, layers=[3], gate_layer=2)
     assert not getattr(model, "peft_config", None)
 
 
 def test_model_that_never_refuses_gets_forced_directions_of_the_stream_s_length(untaught):
     model, processor = untaught
-    forget = [
-        {"image": picture(i), "prompt": f"{w}?", "group": i, "wording": w} for i in range(2) for w in ("Name", "Job")
-    ]
+    forget = [{"image": picture(i), "prompt": f"{w}?", "wording": w} for i in range(2) for w in ("Name", "Job")]
     retain = [
         {"image": picture(i), "prompt": f"{w}?", "group": i, "wording": w}
         for i in range(2, 6)
         for w in ("Name", "Job")
     ]
-    options = {"layers": [3, 4], "gate_layer": 2, "readout": "image", "strength": 0.5, "augment": False}
-    report = fit(model, processor, forget, retain, attacks=False, **options)
+    options = {"layers": [3, 4], "gate_layer": 2, "readout": "image", "strength": 1.0, "augment": False}
+    report = fit(model, processor, forget, retain, attacks=False, **{**QUIETLY, **options})
     assert report.base_refusal_rate == 0
     (only,) = report.concepts
     assert (only.concept, only.forced_refusal) == (None, REFUSAL)

@@ -72,7 +72,7 @@ def test_report_knows_what_was_measured(case, measured):
         (as_asked,) = [a for a in report.attacks if a.kind == "none" and a.modality == modality]
         assert as_asked.opened == pytest.approx(1 - measured[name].same_logits, abs=0.1)
     # All else that it could warn of is as it should be; what attacks leave is said.
-    assert all(warning.startswith(("Under the attack", "For prompts of text only")) for warning in report.warnings)
+    assert all(warning.startswith(("Of held-out", "For prompts of text only")) for warning in report.warnings)
 
 
 def test_fitted_adapter_gives_the_same_logits_in_a_new_process_by_each_loading_path(case, tmp_path):

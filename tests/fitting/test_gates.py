@@ -10,22 +10,22 @@ from hypothesis import strategies as st
 
 from hf_eraser.data import Example, read_examples
 from hf_eraser.fitting.gates.calibration import (
+    Thresholds,
     auc,
     calibrate,
     group_conformal_threshold,
     joint_thresholds,
     supported_alpha,
 )
-from hf_eraser.fitting.gates.choosing import choose_gates
-from hf_eraser.fitting.gates.judging import Candidate, Judged, judge
+from hf_eraser.fitting.gates.choosing import choose_places
+from hf_eraser.fitting.gates.judging import Candidate, Judged, Together, judge, room
 from hf_eraser.fitting.gates.moments import Moments
 from hf_eraser.fitting.gates.nullspace import leak, null_space, nullspace_gate
 from hf_eraser.fitting.gates.places import Place
 from hf_eraser.fitting.gates.ridge import ridge_gates
 from hf_eraser.fitting.gates.solving import Readings, Solution, solve
 from hf_eraser.fitting.reading.split import FOLDS, Role, split_examples
-from hf_eraser.fitting.report.results import GateResult, Trial
-from hf_eraser.fitting.steering.strength import middle_of_widest_plateau
+from hf_eraser.fitting.report.results import GateResult
 
 
 shapes = st.tuples(st.integers(1, 12), st.integers(2, 24), st.integers(1, 40), st.integers(0, 10_000))
@@ -87,7 +87,30 @@ def test_ridge_gate_equals_the_definition(shape, ridge):
     covariance = (scatter[0] + scatter[1]) / 2
     system = covariance + ridge * covariance.trace() / d * torch.eye(d, dtype=torch.float64)
     expected = torch.linalg.solve(system, forget.mean(0) - retain.mean(0))
-    torch.testing.assert_close(ridge_gates(*moments, ridges=[ridge])[0], expected, rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(
+        ridge_gates(moments[0], [(moments[1], 1.0)], ridges=[ridge])[0], expected, rtol=1e-6, atol=1e-8
+    )
+
+
+@settings(max_examples=40)
+@given(shapes, st.integers(1, 30), st.floats(0.1, 0.9), st.floats(1e-3, 3.0))
+def test_ridge_gate_of_two_kinds_of_retained_inputs_weighs_them_by_their_shares(shape, n_general, share, ridge):
+    n_forget, d, n_retain, seed = shape
+    classes = [random(n_forget, d, seed) + 0.5, random(n_retain, d, seed + 1), random(n_general, d, seed + 2) - 1]
+    weights = [0.5, (1 - share) / 2, share / 2]
+    moments = [Moments(d) for _ in classes]
+    for of_class, rows in zip(moments, classes):
+        of_class.add(rows)
+    # The definition: a weighted least squares fit of 1 and 0, with an intercept, up to the length of the vector.
+    rows = torch.cat(classes)
+    weight = torch.cat([torch.full((len(r),), w / len(r), dtype=torch.float64) for r, w in zip(classes, weights)])
+    center = weight @ rows
+    covariance = (rows - center).T @ (weight[:, None] * (rows - center))
+    system = covariance + ridge * covariance.trace() / d * torch.eye(d, dtype=torch.float64)
+    difference = classes[0].mean(0) - (1 - share) * classes[1].mean(0) - share * classes[2].mean(0)
+    expected = torch.linalg.solve(system, difference)
+    found = ridge_gates(moments[0], [(moments[1], 1 - share), (moments[2], share)], ridges=[ridge])[0]
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
 
 
 @settings(max_examples=40)
@@ -181,7 +204,7 @@ def test_ridge_gate_is_sound_where_all_inputs_of_a_class_are_one():
     for row in (torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 1.0, 0.0])):
         moments.append(Moments(3))
         moments[-1].add(row.repeat(20, 1))
-    (weight,) = ridge_gates(*moments, ridges=[1e-3])
+    (weight,) = ridge_gates(moments[0], [(moments[1], 1.0)], ridges=[1e-3])
     assert torch.isfinite(weight).all()
     assert float(weight[0] - weight[1]) > 0
     assert float(weight[2]) == 0
@@ -226,23 +249,43 @@ def test_threshold_is_the_smallest_score_that_keeps_the_level(pairs, alpha):
 @settings(max_examples=60)
 @given(st.integers(1, 4), st.integers(2, 60), st.floats(0.05, 0.9), st.floats(0.01, 100.0), st.integers(0, 10_000))
 def test_joint_thresholds_keep_the_level_for_an_input_that_exceeds_any_of_them(k, n, alpha, scale, seed):
-    scores = list(random(k, n, seed))
-    scores[-1] = scale * scores[-1] + 3
+    retain, forget = list(random(k, n, seed)), [of_gate + 2 for of_gate in random(k, 20, seed + 1)]
+    retain[-1], forget[-1] = scale * retain[-1] + 3, scale * forget[-1] + 3
     groups = [i // 3 for i in range(n)]
-    thresholds = joint_thresholds(scores, groups, alpha=alpha)
     n_groups = len(set(groups))
-    if supported_alpha(n_groups) > alpha + 1e-9:
-        assert thresholds == [float("inf")] * k
-        return
-    above = torch.stack([s > t for s, t in zip(scores, thresholds)]).any(dim=0)
+    assume(supported_alpha(n_groups) <= alpha)
+    found = joint_thresholds(forget, retain, groups, alpha=alpha)
+    above = torch.stack([s > t for s, t in zip(retain, found.values)]).any(dim=0)
     shares = [float(above[[i for i, g in enumerate(groups) if g == group]].double().mean()) for group in set(groups)]
-    assert (1 + sum(shares)) / (n_groups + 1) <= alpha + 1e-6
-    # None of them is lower than it would be for itself.
-    for of_gate, threshold in zip(scores, thresholds):
-        alone = group_conformal_threshold(of_gate, groups, alpha=alpha)
-        assert threshold >= alone - 1e-6 * max(1, abs(alone))
+    assert (1 + sum(shares)) / (n_groups + 1) <= found.alpha + 1e-6
+    # More than was asked for only where the groups do not support a share of it for each gate.
+    assert found.alpha <= max(alpha, k * supported_alpha(n_groups)) + 1e-9
     if k == 1:
-        assert thresholds == [group_conformal_threshold(scores[0], groups, alpha=alpha)]
+        assert found.values == [group_conformal_threshold(retain[0], groups, alpha=alpha)]
+
+
+@settings(max_examples=40)
+@given(st.integers(2, 6), st.integers(0, 10_000))
+def test_gates_that_separate_perfectly_all_stay_open_whatever_their_spreads(k, seed):
+    generator = torch.Generator().manual_seed(seed)
+    # As it was measured on a language model: one gate needs more standard deviations of retained scores than another
+    # has between its retained and its forget scores.
+    spreads = 10 ** torch.linspace(-2, 2, k)
+    retain = [spread * torch.rand(200, generator=generator).double() for spread in spreads]
+    forget = [spread * (1.05 + torch.rand(30, generator=generator)).double() for spread in spreads]
+    retain[0] = retain[0] ** 8  # most of it is at 0, so that the rest is many standard deviations away
+    found = joint_thresholds(forget, retain, range(200), alpha=0.05)
+    assert all(bool((scores > threshold).all()) for scores, threshold in zip(forget, found.values))
+
+
+def test_a_gate_that_cannot_tell_its_own_does_not_shut_the_others():
+    retain = list(random(4, 400, 0))
+    forget = [random(1, 60, k)[0] + 8 for k in range(3)] + [random(1, 60, 9)[0]]
+    found = joint_thresholds(forget, retain, range(400), alpha=0.05)
+    rates = [float((scores > threshold).double().mean()) for scores, threshold in zip(forget, found.values)]
+    assert min(rates[:3]) == 1.0
+    assert rates[3] < 0.1
+    assert found.alpha <= 0.05
 
 
 def test_threshold_keeps_its_level_on_fresh_groups():
@@ -276,7 +319,7 @@ def test_bounds_lie_in_the_gap_and_in_order():
         (lambda: null_space(torch.eye(2), energy=1.0), "`energy`"),
         (lambda: null_space(torch.eye(2)), "`share` or `energy`"),
         (lambda: nullspace_gate(torch.ones(1, 2), torch.eye(2), gamma=0.0), "`gamma`"),
-        (lambda: ridge_gates(Moments(2), Moments(2), ridges=[0.1]), "examples"),
+        (lambda: ridge_gates(Moments(2), [(Moments(2), 1.0)], ridges=[0.1]), "examples"),
         (lambda: group_conformal_threshold(torch.ones(1), [0], alpha=1.0), "`alpha`"),
     ],
 )
@@ -319,21 +362,6 @@ def test_every_group_judges_where_there_are_wordings_for_every_fold():
     assert {e.group for e, role in zip(retain, split.retain) if role.judges is not None} == set(range(20))
 
 
-def trials(*refused: float, layers: list[int], steer_decode: bool = False) -> list[Trial]:
-    return [Trial(layers, 2.0**i, steer_decode, rate, None) for i, rate in enumerate(refused)]
-
-
-def test_strength_is_the_middle_of_the_widest_plateau():
-    tried = trials(0.5, 1.0, 0.99, 1.0, 0.2, layers=[1]) + trials(1.0, 0.3, 1.0, 1.0, 0.1, layers=[1, 2])
-    assert middle_of_widest_plateau(tried) is tried[2]
-    assert middle_of_widest_plateau(tried[5:]) is tried[7]
-
-
-def test_of_equal_plateaus_the_one_with_fewer_layers_is_taken():
-    tried = trials(1.0, 1.0, layers=[1, 2]) + trials(1.0, 1.0, layers=[1]) + trials(0.99, 1.0, layers=[3])
-    assert middle_of_widest_plateau(tried).layers == [1]
-
-
 def test_scores_of_a_solution_are_zero_on_retained_and_one_on_forget_means():
     forget, retain = random(6, 5, 0) + 1, random(30, 5, 1)
     known = Readings(5)
@@ -359,10 +387,11 @@ def test_gates_for_strict_levels_are_compared_by_a_threshold_of_more_groups():
     assert by_level[0.01].threshold > by_level[0.02].threshold
 
 
-def gate_with_margin(layer, readout, margin, forget_rate=1.0):
+def gates_with_room(layer, readout, room):
     place = Place(layer, readout, "text")
-    result = GateResult(layer, readout, "text", 0.1, auc=0.99, forget_rate=forget_rate, false_rate=0.0, margin=margin)
-    return place, [Judged(Candidate(place, None, 0.1, {}), [0, 1], 0.0, 0.5, result)]
+    result = GateResult(layer, readout, "text", 0.1, auc=0.99, forget_rate=1.0, false_rate=0.0, margin=room)
+    judged = Judged(Candidate(place, None, 0.1, {}), [0, 1], 0.0, 0.5, 0.001, result)
+    return place, Together([judged], Thresholds([0.0], 0.5), room, 0.99)
 
 
 @pytest.mark.parametrize(
@@ -374,9 +403,9 @@ def gate_with_margin(layer, readout, margin, forget_rate=1.0):
     ],
 )
 def test_gate_depends_little_on_the_wording_unless_that_costs_half_the_best_margin(margins, chosen):
-    judged = dict(gate_with_margin(*place, margin) for place, margin in margins.items())
-    found = choose_gates(judged, each=False)
-    assert (found.gate_layer, found.readouts["text"]) == chosen
+    found = choose_places(dict(gates_with_room(*place, margin) for place, margin in margins.items()), each=False)
+    assert found.gate_layers is not None
+    assert (found.gate_layers["text"], found.readouts["text"]) == chosen
 
 
 @pytest.mark.parametrize(
@@ -389,6 +418,7 @@ def test_gate_depends_little_on_the_wording_unless_that_costs_half_the_best_marg
 )
 def test_where_classes_overlap_the_gate_is_taken_that_most_forget_inputs_open(rates, chosen):
     # Margins say nothing there: the largest is that of the gate that fewest open.
-    judged = dict(gate_with_margin(*place, -0.1 - rate, rate) for place, rate in rates.items())
-    found = choose_gates(judged, each=False)
-    assert (found.gate_layer, found.readouts["text"]) == chosen
+    rooms = {place: room(-0.1 - rate, rate) for place, rate in rates.items()}
+    found = choose_places(dict(gates_with_room(*place, of_place) for place, of_place in rooms.items()), each=False)
+    assert found.gate_layers is not None
+    assert (found.gate_layers["text"], found.readouts["text"]) == chosen

@@ -28,7 +28,16 @@ from hf_eraser.tuner.readouts import ReadoutSums
 from tests.helpers.adapters import picture
 
 
-FAST = {"layers": [3, 4], "gate_layer": 2, "readout": "image", "strength": 0.5, "augment": False, "attacks": False}
+FAST = {
+    "layers": [3, 4],
+    "gate_layer": 2,
+    "readout": "image",
+    "strength": 1.0,
+    "augment": False,
+    "attacks": False,
+    "general": False,
+}
+FAST |= {"prefer": "retain"}
 
 
 def made_up(layers: int = 6, modalities: tuple[str, ...] = ("image", "text"), *, attacked: bool = True) -> FitReport:
@@ -154,7 +163,7 @@ def secret_people(n: int, *, start: int, folder: Any) -> list[dict]:
 def test_report_holds_held_out_scores_and_nothing_of_the_examples(llava, tmp_path):
     model, processor = llava
     options = {**FAST, "readout": None, "attacks": ["secrettemplate {}", "{} secretending", "secret {} again"]}
-    forget = secret_people(3, start=0, folder=tmp_path)
+    forget = [{**example, "concept": "secret"} for example in secret_people(3, start=0, folder=tmp_path)]
     report = fit(model, processor, forget, secret_people(8, start=3, folder=tmp_path), batch_size=32, **options)
     assert report.attacks
     assert "secret" not in report.to_json() + str(report)

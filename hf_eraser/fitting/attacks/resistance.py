@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ...data.encoding import encode
@@ -14,8 +13,6 @@ from ...data.examples import Example
 from ...evaluation.asking import greedy_answers
 from ...evaluation.judging import holds
 from ...tuner.config import SteeringAdapterConfig
-from ...tuner.gate import gate_scores
-from ...tuner.readouts import ReadoutSums
 from ..directions.erasure import Erasure
 from ..gates.choosing import GateTensors
 from ..reading.capture import reading
@@ -23,6 +20,7 @@ from ..reading.split import FOLDS
 from ..reading.views import Source, View, evenly
 from ..report.results import AttackResult
 from ..steering.attaching import attached
+from ..steering.openness import openness, share_opened
 from .pgd import PGD, Loss, perturb_examples
 
 
@@ -54,9 +52,10 @@ def resist(
         fold: The fold.
 
     Returns:
-        One result for each kind of attack and modality, none where there are no attacks.
+        One result for each kind of attack and modality, and one for the prompts as they are. Pictures are attacked
+        where there are attacks on words.
     """
-    if not source.attacks or not held:
+    if not held:
         return []
     rng = np.random.default_rng([source.seed, fold])
     shown: dict[tuple[str, str], list[Example]] = {}
@@ -76,13 +75,13 @@ def resist(
             views = [View(i, 0, numbers[i % len(numbers)]) for i in range(len(examples))]
             shown[kind, modality] = [source.show(examples, view, [fold]) for view in views]
     with_picture = of_modality["image"]
-    if with_picture and source.augmentation is not None:
+    if with_picture and source.attacks and source.augmentation is not None:
         harder = source.augmentation.harder()
         shown["picture changed harder", "image"] = [
             example.with_changed_images(lambda image: harder(image, rng)) for example in with_picture
         ]
     not_tried = None
-    if with_picture and hasattr(source.processor, "image_processor"):
+    if with_picture and source.attacks and hasattr(source.processor, "image_processor"):
         try:
             shown["PGD against the gate", "image"] = _evading(source, config, gates, with_picture)
         except ValueError as error:  # its image processor has no gradient
@@ -94,45 +93,12 @@ def resist(
                 kind,
                 modality,
                 len(examples),
-                opened=_opened(source, config, gates, examples),
+                opened=share_opened(source, config, gates, examples),
                 answered=_answered(source, examples),
             )
             for (kind, modality), examples in shown.items()
         ]
     return results if not_tried is None else [*results, not_tried]
-
-
-def _gate_layers(config: SteeringAdapterConfig) -> list[int]:
-    if config.gate_layer is not None:
-        return [config.gate_layer]
-    assert isinstance(config.layers_to_transform, list)
-    return config.layers_to_transform
-
-
-def _openness(sums: dict[int, ReadoutSums], config: SteeringAdapterConfig, gates: GateTensors) -> Tensor:
-    """How far each prompt is above the lower bound of the gate that is open farthest, (batch,); 0 is at the bound."""
-    above = []
-    for layer in _gate_layers(config):
-        has_image = sums[layer].has_image
-        readout = sums[layer].read(config.readout, config.text_readout)
-        score = gate_scores(readout, has_image, gates.weight[layer].to(readout.device))
-        low, high = gates.bounds[layer].to(readout.device)[(~has_image).long()].unbind(dim=-1)
-        # Of a modality that a concept is never asked about in, the bounds are infinite: that gate stays shut.
-        openness = torch.where(torch.isfinite(low), (score - low) / (high - low), -torch.inf)
-        above.append(openness.amax(dim=1))
-    return torch.stack(above).amax(dim=0)
-
-
-def _opened(
-    source: Source, config: SteeringAdapterConfig, gates: GateTensors, examples: Sequence[Example]
-) -> float | None:
-    """The share of prompts whose gate opens."""
-    if config.gate == "always":
-        return 1.0
-    views = [View(i) for i in range(len(examples))]
-    batches = source.read(examples, _gate_layers(config), views=views, description="Attacking the gate")
-    opened = [_openness(batch.sums, config, gates) > 0 for batch in batches]
-    return float(torch.cat(opened).double().mean())
 
 
 def _answered(source: Source, examples: Sequence[Example]) -> float | None:
@@ -148,13 +114,13 @@ def _evading(
     source: Source, config: SteeringAdapterConfig, gates: GateTensors, examples: Sequence[Example]
 ) -> list[Example]:
     """The examples with pictures perturbed to keep the gate shut."""
-    layers = _gate_layers(config)
+    layers = sorted(gates.weight)
 
     def objective(batch: Sequence[Example]) -> tuple[dict[str, Any], Loss]:
         def loss(inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
-            openness = _openness(read(inputs), config, gates)
+            found = openness(read(inputs), config, gates)
             # Not just at the bound, where rounding would decide.
-            return openness, (openness.detach() < -0.01).cpu()
+            return found, (found.detach() < -0.01).cpu()
 
         return encode(source.processor, batch, source.model.device), loss
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -64,27 +67,122 @@ def group_conformal_threshold(scores: Tensor, groups: Sequence[Hashable], *, alp
     return float(scores.min())
 
 
-def joint_thresholds(scores: Sequence[Tensor], groups: Sequence[Hashable], *, alpha: float) -> list[float]:
+# The share of forget inputs that counts as weak: bounds are placed by the score that so many of them are below.
+WEAK = 0.02
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """
+    Thresholds of several gates that hold for all of them together.
+
+    Attributes:
+        values: A threshold for each gate, on the scale of its scores.
+        alpha: The level that they hold for together.
+    """
+
+    values: list[float]
+    alpha: float
+
+
+class _Scale:
+    """
+    One gate's scores on a scale on which gates can be compared: 0 is an average retained input, 1 the weakest forget
+    inputs, and above it counts the share of forget inputs that are below. One threshold on it misses as many forget
+    inputs of each gate, however their scores spread.
+    """
+
+    def __init__(self, forget: Tensor, retain: Tensor) -> None:
+        ordered = forget.to(torch.float64).sort().values
+        weak = torch.quantile(ordered, WEAK)
+        start = retain.mean() if retain.mean() < weak else weak - retain.std(correction=0).clamp(min=1e-12)
+        above = ordered[ordered > weak]
+        share = torch.searchsorted(ordered, above, right=True).to(torch.float64) / len(ordered)
+        self._scores = np.array([float(start), float(weak), *above.tolist()])
+        self._places = np.array([0.0, 1.0, *(1 + share).tolist()])
+
+    def place(self, scores: Tensor) -> Tensor:
+        """Where scores are on the common scale, (n,), float64."""
+        return torch.from_numpy(_interpolated(scores.numpy(), self._scores, self._places))
+
+    def score(self, place: float) -> float:
+        """The score at a place of the common scale."""
+        return float(_interpolated(np.array([place]), self._places, self._scores)[0])
+
+
+def _interpolated(values: NDArray[np.float64], known: NDArray[np.float64], other: NDArray[np.float64]) -> Any:
+    """A straight line between the known pairs, and beyond them on with the slope of the first piece."""
+    slope = (other[1] - other[0]) / (known[1] - known[0])
+    found = np.interp(values, known, other)
+    found = np.where(values < known[0], other[0] + (values - known[0]) * slope, found)
+    return np.where(values > known[-1], other[-1] + (values - known[-1]) * slope, found)
+
+
+def joint_thresholds(
+    forget: Sequence[Tensor], retain: Sequence[Tensor], groups: Sequence[Hashable], *, alpha: float
+) -> Thresholds:
     """
     Thresholds of several gates such that a retained input of a new group exceeds any of theirs with probability at
-    most alpha: conformal for the largest of an input's scores, each in standard deviations of the gate's scores.
+    most alpha, and as many gates as can be recognise what they are for.
+
+    They are conformal for the largest of an input's scores, on a scale on which one threshold misses as many forget
+    inputs of each gate. Where that misses some, because a gate cannot tell its own, the hardest gates are given a
+    level of their own, one after the other, and the others the rest: P(any) is at most the sum.
 
     Args:
-        scores: Each gate's scores of the same held-out retained examples, (n,).
-        groups: The group of each example.
+        forget: The scores of held-out forget examples, each gate's own, (n_k,).
+        retain: Each gate's scores of the same held-out retained examples, (n,).
+        groups: The group of each retained example.
+        alpha: The level, in (0, 1), one that the groups support.
+    """
+    if len(retain) == 1:
+        return Thresholds([group_conformal_threshold(retain[0], groups, alpha=alpha)], alpha)
+    scales = [_Scale(of_gate, others) for of_gate, others in zip(forget, retain)]
+    places = [scale.place(of_gate) for scale, of_gate in zip(scales, retain)]
+    n = len(scales)
+    supported = supported_alpha(len(set(groups)))
+
+    def common(gates: Sequence[int], level: float) -> list[float]:
+        largest = torch.stack([places[k] for k in gates]).amax(dim=0)
+        # Rounding must not put the score that is at the threshold above it.
+        threshold = group_conformal_threshold(largest, groups, alpha=level) + 1e-9
+        return [scales[k].score(threshold) for k in gates]
+
+    own = [float(of_gate.max()) for of_gate in places]
+    hardest = sorted(range(n), key=lambda k: -own[k])
+    best: tuple[tuple[int, float], Thresholds] | None = None
+    for apart in range(n):
+        level_apart = max(alpha / n, supported)
+        level = max(alpha - apart * level_apart, supported)
+        together = hardest[apart:]
+        values = dict(zip(together, common(together, level)))
+        for k in hardest[:apart]:
+            (values[k],) = common([k], level_apart)
+        rates = [float((forget[k] > values[k]).double().mean()) for k in range(n)]
+        key = sum(rate >= 1 - WEAK for rate in rates), sum(rates)
+        if best is None or key > best[0]:
+            best = key, Thresholds([values[k] for k in range(n)], level + apart * level_apart)
+        if key[0] == n:
+            break
+    assert best is not None
+    return best[1]
+
+
+def general_threshold(scores: Tensor, *, alpha: float) -> float:
+    """
+    The conformal threshold for general traffic, each prompt of which is a group; at the smallest level that they
+    support, if that is not below alpha.
+
+    Args:
+        scores: Held-out scores, (n,).
         alpha: The level, in (0, 1).
 
     Returns:
-        A threshold for each gate; with one gate, `group_conformal_threshold`.
+        The threshold; minus infinity where there is no general traffic.
     """
-    if len(scores) == 1:
-        return [group_conformal_threshold(scores[0], groups, alpha=alpha)]
-    means = [of_gate.mean() for of_gate in scores]
-    spreads = [of_gate.std(correction=0).clamp(min=1e-12) for of_gate in scores]
-    largest = torch.stack([(s - mean) / spread for s, mean, spread in zip(scores, means, spreads)]).amax(dim=0)
-    # Rounding must not put the score that is at the threshold above it.
-    threshold = group_conformal_threshold(largest, groups, alpha=alpha) + 1e-9
-    return [float(mean + threshold * spread) for mean, spread in zip(means, spreads)]
+    if not len(scores):
+        return -float("inf")
+    return group_conformal_threshold(scores, range(len(scores)), alpha=max(alpha, supported_alpha(len(scores))))
 
 
 def group_mean(values: Tensor, groups: Sequence[Hashable]) -> float:
@@ -137,7 +235,7 @@ def calibrate(forget: Tensor, threshold: float) -> Bounds:
     """
     if threshold == float("inf"):
         return Bounds(threshold, threshold)
-    weakest = float(torch.quantile(forget.to(torch.float64), 0.02))
+    weakest = float(torch.quantile(forget.to(torch.float64), WEAK))
     gap = weakest - threshold
     if gap > 0:
         return Bounds(threshold + gap / 3, threshold + 2 * gap / 3)

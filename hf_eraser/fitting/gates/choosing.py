@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+import itertools
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,10 +16,10 @@ from ..reading.split import FOLDS
 from ..reading.views import FORGET_COPIES, RETAIN_COPIES, Source, View
 from ..report.results import Calibration
 from .calibration import group_mean, supported_alpha
-from .judging import Candidate, Judged, joint_bounds, judge, score
+from .judging import Candidate, Judged, Together, judge, score, score_general, together
 from .places import Place, places_of, text_readout
 from .sample import Sample
-from .solving import ALL, Parameter, Readings, Solution, collect, solve
+from .solving import ALL, GENERAL_SHARES, Parameter, Readings, Solution, collect, collect_general, solve
 
 
 # What depends least on the wording comes first. A picture's tokens precede any word of the question. Where there are
@@ -65,7 +66,15 @@ class Fitted:
             return candidate.solutions[fold]
         known = self.readings[candidate.place]
         value, concept = candidate.value, candidate.concept
-        return solve(known, ALL, self.parameter, [value], centred=self.centred, concept=concept)[0]
+        return solve(
+            known,
+            ALL,
+            self.parameter,
+            [value],
+            centred=self.centred,
+            concept=concept,
+            general_share=candidate.general_share,
+        )[0]
 
 
 def judge_gates(
@@ -77,18 +86,25 @@ def judge_gates(
     values: Sequence[float],
     hidden_size: int,
     alpha: float,
+    general_alpha: float,
     centred: bool,
+    concepts: Sequence[int | None] | None = None,
 ) -> Fitted:
-    """Solve and judge every gate: one pass over the examples, one over those that judge, however many gates."""
+    """
+    Solve and judge every gate: one pass over the examples, one over those that judge, however many gates.
+
+    There is one for each of `concepts`, by default those of the source; for None, one for all that is to be forgotten.
+    """
+    concepts = source.concepts if concepts is None else concepts
     split = source.split
-    of_concept = {(m, c): _folds(source, m, c) for m in _AXIS for c in source.concepts}
+    of_concept = {(m, c): _folds(source, m, c) for m in _AXIS for c in concepts}
     # A concept has all the folds that the retained examples allow, or none.
-    folds = {m: set().union(*(of_concept[m, c] for c in source.concepts)) for m in _AXIS}
-    concepts = {m: [c for c in source.concepts if of_concept[m, c]] for m in _AXIS}
+    folds = {m: set().union(*(of_concept[m, c] for c in concepts)) for m in _AXIS}
+    tried = {m: [c for c in concepts if of_concept[m, c]] for m in _AXIS}
     places = [place for m in _AXIS if folds[m] for place in places_of(layers, readouts, m)]
     readings = {place: Readings(readout_width(place.readout, hidden_size)) for place in places}
     if not places:
-        return Fitted({}, readings, parameter, centred, source.concepts, 0, {}, {})
+        return Fitted({}, readings, parameter, centred, list(concepts), 0, {}, {})
     sets = (
         ("forget", source.forget, split.forget, FORGET_COPIES),
         ("retained", source.retain, split.retain, RETAIN_COPIES),
@@ -97,17 +113,23 @@ def judge_gates(
         views, of_view = source.views(examples, roles, copies=copies, judging=False)
         batches = source.read(examples, layers, views=views, description=f"Reading {name} examples")
         collect(readings, batches, of_view, _concepts(examples, views) if name == "forget" else None)
+    if source.general:
+        # Read once: what judges one fold fits the others.
+        views = [View(i) for i in range(len(source.general))]
+        batches = source.read(source.general, layers, views=views, description="Reading general prompts")
+        collect_general(readings, batches, source.general_folds)
 
     candidates: dict[Place, list[Candidate]] = {}
     for place, known in readings.items():
         candidates[place] = []
-        for concept in concepts[place.modality]:
+        shares = GENERAL_SHARES if parameter == "ridge" and known.has_general else (0.0,)
+        for concept, share in itertools.product(tried[place.modality], shares):
             of_fold = {
-                fold: solve(known, fold, parameter, values, centred=centred, concept=concept)
+                fold: solve(known, fold, parameter, values, centred=centred, concept=concept, general_share=share)
                 for fold in folds[place.modality]
             }
             candidates[place] += [
-                Candidate(place, concept, value, {fold: solved[i] for fold, solved in of_fold.items()})
+                Candidate(place, concept, value, {fold: solved[i] for fold, solved in of_fold.items()}, share)
                 for i, value in enumerate(values)
             ]
 
@@ -130,6 +152,8 @@ def judge_gates(
         scored[name] = score(
             candidates, batches, of_view, _concepts(examples, judging[name]) if name == "forget" else None
         )
+    for place, solved in candidates.items():
+        score_general(solved, readings[place])
     # Thresholds are set by group.
     groups = {
         modality: [source.retain[judging["retained"][position].example].group for position in positions]
@@ -140,11 +164,11 @@ def judge_gates(
         m: [of_forget[position] for position in positions] for m, positions in scored["forget"].items()
     }
     judged = {
-        place: [judge(candidate, groups[place.modality], alpha=alpha) for candidate in solved]
+        place: [judge(one, groups[place.modality], alpha=alpha, general_alpha=general_alpha) for one in solved]
         for place, solved in candidates.items()
     }
     trial_fold = max(range(FOLDS), key=lambda fold: sum(role.judges == fold for role in split.forget))
-    return Fitted(judged, readings, parameter, centred, source.concepts, trial_fold, samples, judging_concepts)
+    return Fitted(judged, readings, parameter, centred, list(concepts), trial_fold, samples, judging_concepts)
 
 
 def _concepts(examples: Sequence[Example], views: Sequence[View]) -> list[Hashable]:
@@ -157,7 +181,8 @@ def _folds(source: Source, modality: Modality, concept: Hashable) -> set[int]:
         name: [
             role
             for example, role in zip(examples, all_roles)
-            if bool(example.images) is (modality == "image") and (name == "retain" or example.concept == concept)
+            if bool(example.images) is (modality == "image")
+            and (name == "retain" or concept in (None, example.concept))
         ]
         for name, examples, all_roles in (
             ("forget", source.forget, source.split.forget),
@@ -178,30 +203,26 @@ class Chosen:
     """
     Attributes:
         readouts: What the gate reads, by modality.
-        gate_layer: Where; None where each layer decides for itself.
-        judged: The gates of each layer that has some, by modality, one for each concept.
+        gate_layers: Where, by modality; None where each layer decides for itself.
+        together: The gates of each layer that has some, by modality.
     """
 
     readouts: dict[Modality, Readout]
-    gate_layer: int | None
-    judged: dict[int, dict[Modality, list[Judged]]]
+    gate_layers: dict[Modality, int] | None
+    together: dict[int, dict[Modality, Together]]
 
 
-def choose_gates(judged: dict[Place, list[Judged]], *, each: bool) -> Chosen:
+def choose_gates(judged: dict[Place, list[Judged]], *, each: bool, at_least: float | None = None) -> Chosen:
     """
-    Choose a layer, and in each modality what is read there and the parameter.
+    Choose in each modality a layer, what is read there, and each concept's parameter.
 
-    The better of two gates is the one whose weakest held-out forget inputs, attacked ones among them, are farther
-    above the conformal threshold, in standard deviations of the retained scores: its margin. Where they are below it,
-    the better one is that which more forget inputs open. Of gates with at least half the best margin of any layer and
-    readout, or which open for hardly fewer, those are taken that read what depends least on the wording: however many
-    wordings are held out, users will find others. Of layers that are alike in this, the one whose worse modality does
-    better is taken. All concepts are read at one place, which is as good as it is for the worst of them; each has its
-    own parameter.
+    Gates are judged as they will be delivered: all concepts at one place, with thresholds that hold for all of them,
+    by the concept for which they are worst; see `choose_places`.
 
     Args:
         judged: All gates that were tried.
         each: Whether each layer gets a gate of its own, all with one readout a modality.
+        at_least: As in `together`.
 
     Raises:
         ValueError: If nothing could be tried.
@@ -211,47 +232,60 @@ def choose_gates(judged: dict[Place, list[Judged]], *, each: bool) -> Chosen:
             "No gate could be fitted: `forget` and `retain` have no modality (prompts with an image, prompts without) "
             "in common with at least two groups of retained examples in it."
         )
-    of_concepts = {place: _best_of_each_concept(candidates) for place, candidates in judged.items()}
-    best = {place: min(gates, key=lambda judgement: judgement.key) for place, gates in of_concepts.items()}
-    modalities = sorted({place.modality for place in best})
-    layers = sorted({place.layer for place in best})
+    places = {
+        place: together(_best_of_each_concept(candidates), at_least=at_least) for place, candidates in judged.items()
+    }
+    return choose_places(places, each=each)
 
-    def readouts(modality: Modality) -> list[Readout]:
-        return list(dict.fromkeys(place.readout for place in best if place.modality == modality))
 
+def choose_places(places: Mapping[Place, Together], *, each: bool) -> Chosen:
+    """
+    Choose where gates read.
+
+    The better of two places is the one where the weakest held-out forget inputs, attacked ones among them, are farther
+    above the threshold, in standard deviations of the retained scores: the margin. Where they are below it, the better
+    one is that whose gates more forget inputs open. Of places with at least half the best margin, or which open for
+    hardly fewer, those are taken that read what depends least on the wording: however many wordings are held out,
+    users will find others.
+
+    Args:
+        places: The gates at each place.
+        each: Whether each layer gets a gate of its own, all with one readout a modality.
+    """
+    modalities = sorted({place.modality for place in places})
+    by_modality = {m: [gates for place, gates in places.items() if place.modality == m] for m in modalities}
     if each:
-        chosen = {
-            modality: max(
-                readouts(modality), key=lambda r: sum(best[Place(i, r, modality)].result.auc for i in layers)
-            )
-            for modality in modalities
-        }
-        each_layer = {i: {m: of_concepts[Place(i, chosen[m], m)] for m in modalities} for i in layers}
-        return Chosen(chosen, None, each_layer)
-
-    enough = {m: _enough(max(gate.room for place, gate in best.items() if place.modality == m)) for m in modalities}
-
-    def at(layer: int) -> dict[Modality, Judged]:
-        return {m: _steadiest([best[Place(layer, r, m)] for r in readouts(m)], enough[m]) for m in modalities}
-
-    def key(layer: int) -> tuple[int, int, tuple[float, float]]:
-        gates = at(layer)
-        near = sum(gate.room >= enough[m] for m, gate in gates.items())
-        return near, -sum(map(_unsteadiness, gates.values())), min(gate.key for gate in gates.values())
-
-    layer = max(layers, key=key)
-    places = {m: gate.candidate.place for m, gate in at(layer).items()}
-    by_modality = {m: of_concepts[place] for m, place in places.items()}
-    return Chosen({m: place.readout for m, place in places.items()}, layer, {layer: by_modality})
+        layers = sorted({place.layer for place in places})
+        chosen: dict[Modality, Readout] = {}
+        for m, tried in by_modality.items():
+            aucs: dict[Readout, float] = {}
+            for gates in tried:
+                aucs[gates.place.readout] = aucs.get(gates.place.readout, 0.0) + gates.auc
+            chosen[m] = max(aucs, key=lambda readout: aucs[readout])
+        return Chosen(chosen, None, {i: {m: places[Place(i, chosen[m], m)] for m in modalities} for i in layers})
+    best = {m: _steadiest(tried) for m, tried in by_modality.items()}
+    at: dict[int, dict[Modality, Together]] = {}
+    for m, gates in best.items():
+        at.setdefault(gates.place.layer, {})[m] = gates
+    return Chosen(
+        {m: gates.place.readout for m, gates in best.items()}, {m: g.place.layer for m, g in best.items()}, at
+    )
 
 
 def _best_of_each_concept(candidates: Sequence[Judged]) -> list[Judged]:
-    best: dict[Hashable, Judged] = {}
+    """
+    Of each concept the best gate among those that have seen least general traffic, if they are as good as any, or
+    nearly: what is like the forget set is told from it best by what is like it too.
+    """
+    of_concept: dict[Hashable, list[Judged]] = {}
     for judgement in candidates:
-        rival = best.setdefault(judgement.candidate.concept, judgement)
-        if judgement.key > rival.key:
-            best[judgement.candidate.concept] = judgement
-    return list(best.values())
+        of_concept.setdefault(judgement.candidate.concept, []).append(judgement)
+    found = []
+    for tried in of_concept.values():
+        enough = _enough(max(judgement.room for judgement in tried))
+        least = min(judgement.candidate.general_share for judgement in tried if judgement.room >= enough)
+        found.append(max((j for j in tried if j.candidate.general_share == least), key=lambda j: j.key))
+    return found
 
 
 def _enough(best: float) -> float:
@@ -259,15 +293,16 @@ def _enough(best: float) -> float:
     return _NEAR_MARGIN * best if best > 0 else best - _NEAR_RATE
 
 
-def _steadiest(gates: Sequence[Judged], enough: float) -> Judged:
-    """The gate with room enough that depends least on the wording; the best one where none has."""
-    near = [judgement for judgement in gates if judgement.room >= enough]
-    return min(near, key=_unsteadiness) if near else max(gates, key=lambda judgement: judgement.key)
+def _steadiest(tried: Sequence[Together]) -> Together:
+    """Of the places that are as good as the best one, or nearly, the one that depends least on the wording."""
+    enough = _enough(max(gates.room for gates in tried))
 
+    def key(gates: Together) -> tuple[int, int, tuple[float, float]]:
+        # Where the classes overlap, such small differences are chance; early layers hold the words themselves.
+        early = 0 if gates.room > 0 else -gates.place.layer
+        return -_STEADINESS[gates.place.modality].index(gates.place.readout), early, gates.key
 
-def _unsteadiness(judged: Judged) -> int:
-    place = judged.candidate.place
-    return _STEADINESS[place.modality].index(place.readout)
+    return max((gates for gates in tried if gates.room >= enough), key=key)
 
 
 @dataclass(frozen=True)
@@ -276,7 +311,7 @@ class GateTensors:
     What an adapter needs of its gates.
 
     Attributes:
-        readout, text_readout, gate_layer: As in `SteeringAdapterConfig`.
+        readout, text_readout, gate_layer, text_gate_layer: As in `SteeringAdapterConfig`.
         weight: (2, k, d) by layer, (2, k, 2 d) where a readout is `"joined"`, one gate for each concept, float32.
         bounds: (2, k, 2) by layer, float32.
         calibration: How the bounds came about, by modality; of the first layer, if there are several.
@@ -286,6 +321,7 @@ class GateTensors:
     readout: Readout
     text_readout: Readout | None
     gate_layer: int | None
+    text_gate_layer: int | None
     weight: dict[int, Tensor]
     bounds: dict[int, Tensor]
     calibration: dict[str, Calibration]
@@ -309,36 +345,54 @@ def gate_tensors(chosen: Chosen, fitted: Fitted, *, gate: GateMode, hidden_size:
     calibration: dict[str, Calibration] = {}
     of_concept: list[dict[str, Calibration]] = [{} for _ in fitted.concepts]
     width = max(readout_width(readout, hidden_size) for readout in chosen.readouts.values())
-    for layer, by_modality in chosen.judged.items():
+    for layer, by_modality in chosen.together.items():
         weight = torch.zeros(2, len(fitted.concepts), width)
         bound = torch.full((2, len(fitted.concepts), 2), torch.inf)
-        for modality, gates in by_modality.items():
-            groups, alpha, axis = gates[0].groups, gates[0].alpha, _AXIS[modality]
-            opened: list[tuple[Tensor, Tensor]] = []
-            for judged, limits in zip(gates, joint_bounds(gates, gate)):
+        for modality, at_once in by_modality.items():
+            gates, axis = at_once.gates, _AXIS[modality]
+            groups, alpha = gates[0].groups, at_once.thresholds.alpha
+            opened: list[tuple[Tensor, Tensor, Tensor]] = []
+            for judged, limits in zip(gates, at_once.bounds(gate)):
                 candidate = judged.candidate
                 solution = fitted.solution(candidate, fold)
                 row = fitted.concepts.index(candidate.concept)
                 weight[axis, row, : len(solution.weight)] = solution.weight.to(torch.float32)
                 bound[axis, row] = torch.tensor([limits.low, limits.high]) + solution.offset
-                opened.append((candidate.forget > limits.low, candidate.retain > limits.low))
+                opened.append(
+                    tuple(s > limits.low for s in (candidate.forget, candidate.retain, candidate.general))  # type: ignore[arg-type]
+                )
                 own = _calibration(bound[axis, row], *opened[-1], groups, alpha)
                 of_concept[row].setdefault(modality, own)
-            forget_opened = torch.cat([of_forget for of_forget, _ in opened])
-            retain_opened = torch.stack([of_retain for _, of_retain in opened]).any(dim=0)
+            forget_opened = torch.cat([of_forget for of_forget, _, _ in opened])
+            retain_opened, general_opened = (
+                torch.stack([of_gate[i] for of_gate in opened]).any(dim=0) for i in (1, 2)
+            )
             own_bounds = bound[axis, 0] if len(gates) == 1 else torch.full((2,), torch.nan)
-            calibration.setdefault(modality, _calibration(own_bounds, forget_opened, retain_opened, groups, alpha))
+            every = forget_opened, retain_opened, general_opened
+            calibration.setdefault(modality, _calibration(own_bounds, *every, groups, alpha))
         weights[layer], bounds[layer] = weight, bound
     text: Readout | None = chosen.readouts.get("text")
     readout = chosen.readouts.get("image", text or "prompt")
     same = text is None or text == text_readout(readout)
-    return GateTensors(readout, None if same else text, chosen.gate_layer, weights, bounds, calibration, of_concept)
+    places = chosen.gate_layers or {}
+    gate_layer = places.get("image", places.get("text"))
+    text_layer = places.get("text")
+    return GateTensors(
+        readout,
+        None if same else text,
+        gate_layer,
+        None if text_layer == gate_layer else text_layer,
+        weights,
+        bounds,
+        calibration,
+        of_concept,
+    )
 
 
 def _calibration(
-    bounds: Tensor, forget: Tensor, retain: Tensor, groups: Sequence[Hashable], alpha: float
+    bounds: Tensor, forget: Tensor, retain: Tensor, general: Tensor, groups: Sequence[Hashable], alpha: float
 ) -> Calibration:
-    """`forget` and `retain` tell for which held-out examples the gate opens."""
+    """`forget`, `retain` and `general` tell for which held-out examples the gate opens."""
     n_groups = len(set(groups))
     return Calibration(
         n_groups=n_groups,
@@ -348,4 +402,5 @@ def _calibration(
         high=float(bounds[1]),
         forget_rate=float(forget.double().mean()),
         false_rate=group_mean(retain.double(), groups),
+        general_rate=float(general.double().mean()) if len(general) else None,
     )

@@ -11,7 +11,6 @@ from torch import Tensor
 from ...tuner.config import GateMode
 from ..report.results import GateScores
 from .choosing import Chosen, Fitted
-from .judging import joint_bounds
 from .solving import ALL
 
 
@@ -22,12 +21,12 @@ _SCORES, _DIGITS = 256, 4
 def held_out_scores(chosen: Chosen, fitted: Fitted, *, gate: GateMode) -> list[GateScores]:
     """What held-out examples score at each of the chosen gates."""
     found = []
-    for layer, by_modality in chosen.judged.items():
-        for modality, gates in by_modality.items():
-            for judged, limits in zip(gates, joint_bounds(gates, gate)):
+    for layer, by_modality in chosen.together.items():
+        for modality, at_once in by_modality.items():
+            for judged, limits in zip(at_once.gates, at_once.bounds(gate)):
                 candidate = judged.candidate
                 # A gate scores the forget examples of its concept only.
-                own = [concept == candidate.concept for concept in fitted.judging_concepts[modality]]
+                own = [candidate.concept in (None, concept) for concept in fitted.judging_concepts[modality]]
                 number = np.cumsum(own) - 1
                 forget = fitted.samples["forget"].positions[modality]
                 kept = [i for i, position in enumerate(forget) if own[position]]

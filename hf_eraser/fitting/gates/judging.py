@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -15,15 +15,17 @@ from ..reading.split import Role
 from ..report.results import GateResult
 from .calibration import (
     Bounds,
+    Thresholds,
     auc,
     calibrate,
+    general_threshold,
     group_conformal_threshold,
     group_mean,
     joint_thresholds,
     supported_alpha,
 )
 from .places import Place, rows_at, rows_of
-from .solving import Solution
+from .solving import Readings, Solution
 
 
 # A level below this is doubled, up to it, where gates are compared. The threshold of a strict level hangs on very few
@@ -41,17 +43,20 @@ class Candidate:
         place: Where it reads.
         concept: What it is to recognise.
         value: The ridge, or the share of directions or of energy that the null space takes.
+        general_share: Of the retained class that fitted it, the share of general traffic.
         solutions: The gate of each fold that has examples to fit it.
-        forget_scores, retain_scores: Scores by the gate of the fold that an example judges; the forget examples of
-            other concepts have none.
+        forget_scores, retain_scores, general_scores: Scores by the gate of the fold that an example judges; the forget
+            examples of other concepts have none.
     """
 
     place: Place
     concept: int | None
     value: float
     solutions: dict[int, Solution]
+    general_share: float = 0.0
     forget_scores: list[float] = field(default_factory=list)
     retain_scores: list[float] = field(default_factory=list)
+    general_scores: list[float] = field(default_factory=list)
 
     @property
     def forget(self) -> Tensor:
@@ -62,6 +67,11 @@ class Candidate:
     def retain(self) -> Tensor:
         """(n,), float64."""
         return torch.tensor(self.retain_scores, dtype=torch.float64)
+
+    @property
+    def general(self) -> Tensor:
+        """(n,), float64."""
+        return torch.tensor(self.general_scores, dtype=torch.float64)
 
 
 def score(
@@ -97,9 +107,17 @@ def score(
                 if concepts is None:
                     candidate.retain_scores.extend(scores.tolist())
                 else:
-                    own = [row for row, i in enumerate(indices) if concepts[i] == candidate.concept]
+                    own = [row for row, i in enumerate(indices) if candidate.concept in (None, concepts[i])]
                     candidate.forget_scores.extend(scores[own].tolist())
     return scored
+
+
+def score_general(candidates: Sequence[Candidate], known: Readings) -> None:
+    """Score general traffic by the gates of one place; the scores are added to them."""
+    for candidate in candidates:
+        for fold, gate in candidate.solutions.items():
+            rows = known.general(fold, judging=True)
+            candidate.general_scores.extend((rows @ gate.weight - gate.offset).tolist())
 
 
 @dataclass(frozen=True)
@@ -110,7 +128,8 @@ class Judged:
     Attributes:
         candidate: The candidate.
         groups: The group of each retained example that it scored.
-        threshold, alpha: Its conformal threshold, and the level that this is for.
+        threshold: Its threshold: conformal for retained and for general inputs, each at their level.
+        alpha, general_alpha: These levels.
         result: What goes into the report.
     """
 
@@ -118,60 +137,133 @@ class Judged:
     groups: Sequence[Hashable]
     threshold: float
     alpha: float
+    general_alpha: float
     result: GateResult
 
     @property
     def room(self) -> float:
-        """
-        What the better of two gates has more of: its margin where even the weakest forget inputs are above the
-        threshold; where some are not, minus the share of those.
-        """
-        return self.result.margin if self.result.margin > 0 else self.result.forget_rate - 1
+        """What the better of two gates for one concept has more of, each with its own threshold; see `room`."""
+        return room(self.result.margin, self.result.forget_rate)
 
     @property
     def key(self) -> tuple[float, float]:
-        """Orders gates from worse to better."""
+        """Orders gates for one concept from worse to better."""
         return self.room, self.result.auc
 
 
-def joint_bounds(gates: Sequence[Judged], gate: GateMode) -> list[Bounds]:
+def room(margin: float, forget_rate: float) -> float:
     """
-    The bounds of the gates of one place, one for each concept, on the scale of their scores.
-
-    Of several gates, the thresholds are such that hardly any retained input opens one of them.
+    What the better of two gates has more of: its margin where even the weakest forget inputs are above the threshold;
+    where some are not, minus the share of those.
     """
-    if gate == "linear":
-        # A linear score is the gate itself: 1 on an average forget input, as the paper's regression target is.
-        return [Bounds(0.0, 1.0)] * len(gates)
-    if len(gates) == 1:
-        thresholds = [gates[0].threshold]
-    else:
-        thresholds = joint_thresholds([g.candidate.retain for g in gates], gates[0].groups, alpha=gates[0].alpha)
-    return [calibrate(g.candidate.forget, threshold) for g, threshold in zip(gates, thresholds)]
+    return margin if margin > 0 else forget_rate - 1
 
 
-def judge(candidate: Candidate, groups: Sequence[Hashable], *, alpha: float) -> Judged:
+def room_above(forget: Tensor, retain: Tensor, threshold: float) -> float:
+    """The room of forget scores above a threshold."""
+    return room(_margin(forget, retain, threshold), float((forget > threshold).double().mean()))
+
+
+@dataclass(frozen=True)
+class Together:
+    """
+    The gates of one place, one for each concept, as they will be delivered: with thresholds that hold for all of them.
+
+    Attributes:
+        gates: The gates.
+        thresholds: Their thresholds.
+        room: That of the concept for which they are worst.
+        auc: The least.
+    """
+
+    gates: list[Judged]
+    thresholds: Thresholds
+    room: float
+    auc: float
+
+    @property
+    def place(self) -> Place:
+        """Where they read."""
+        return self.gates[0].candidate.place
+
+    @property
+    def key(self) -> tuple[float, float]:
+        """Orders places from worse to better."""
+        return self.room, self.auc
+
+    def bounds(self, gate: GateMode) -> list[Bounds]:
+        """The bounds of each gate, on the scale of its scores."""
+        if gate == "linear":
+            # A linear score is the gate itself: 1 on an average forget input, as the paper's regression target is.
+            return [Bounds(0.0, 1.0)] * len(self.gates)
+        return [calibrate(g.candidate.forget, limit) for g, limit in zip(self.gates, self.thresholds.values)]
+
+
+def together(gates: Sequence[Judged], *, at_least: float | None = None) -> Together:
+    """
+    The gates of one place under common thresholds, judged by the concept for which they are worst.
+
+    Args:
+        gates: The gates.
+        at_least: The share of forget inputs that each must open for, whatever retained inputs then open it; the
+            default lets the levels decide.
+    """
+    forget = [gate.candidate.forget for gate in gates]
+    retain = [gate.candidate.retain for gate in gates]
+    groups, level = gates[0].groups, gates[0].alpha
+    # Any of the gates may open.
+    floors = [general_threshold(g.candidate.general, alpha=g.general_alpha / len(gates)) for g in gates]
+
+    def thresholds_for(alpha: float) -> Thresholds:
+        found = joint_thresholds(forget, retain, groups, alpha=alpha)
+        values = [max(value, floor) for value, floor in zip(found.values, floors)]
+        if at_least is not None:
+            # A gate is closed up to its threshold, so that must be below the score that is to open it.
+            wanted = [float(torch.quantile(f, 1 - at_least, interpolation="lower")) - 1e-9 for f in forget]
+            values = [min(value, limit) for value, limit in zip(values, wanted)]
+        return replace(found, values=values)
+
+    thresholds = thresholds_for(level)
+    compared = thresholds if (looser := _compared(level)) == level else thresholds_for(looser)
+    rooms = [
+        room(_margin(f, r, against), float((f > threshold).double().mean()))
+        for f, r, against, threshold in zip(forget, retain, compared.values, thresholds.values)
+    ]
+    return Together(list(gates), thresholds, min(rooms), min(gate.result.auc for gate in gates))
+
+
+def _margin(forget: Tensor, retain: Tensor, threshold: float) -> float:
+    """From the threshold to the weakest forget inputs, in standard deviations of the retained scores."""
+    spread = float(retain.std()) if len(retain) > 1 else 1.0
+    return (float(torch.quantile(forget, 0.05)) - threshold) / max(spread, 1e-12)
+
+
+def _compared(level: float) -> float:
+    """The level by whose thresholds gates for this level are compared."""
+    return min(2 * level, _STRICT) if level < _STRICT else level
+
+
+def judge(candidate: Candidate, groups: Sequence[Hashable], *, alpha: float, general_alpha: float = 0.001) -> Judged:
     """
     Args:
         candidate: A scored gate.
         groups: The group of each retained example that it scored.
         alpha: The wanted level; where there are too few groups for it, the smallest that they support is used.
+        general_alpha: Likewise for general traffic, where each prompt is a group.
     """
     n_groups = len(set(groups))
     level = max(alpha, supported_alpha(n_groups))
     retain, forget = candidate.retain, candidate.forget
-    threshold = group_conformal_threshold(retain, groups, alpha=level)
-    compared = threshold
-    if level < _STRICT:
-        compared = group_conformal_threshold(retain, groups, alpha=min(2 * level, _STRICT))
-    spread = float(retain.std()) if len(retain) > 1 else 1.0
-    weakest = float(torch.quantile(forget, 0.05))
+    floor = general_threshold(candidate.general, alpha=general_alpha)
+    threshold = max(floor, group_conformal_threshold(retain, groups, alpha=level))
+    compared = max(floor, group_conformal_threshold(retain, groups, alpha=_compared(level)))
     place = candidate.place
     return Judged(
         candidate,
         groups,
         threshold,
         level,
+        general_alpha,
         GateResult(
             layer=place.layer,
             readout=place.readout,
@@ -180,8 +272,9 @@ def judge(candidate: Candidate, groups: Sequence[Hashable], *, alpha: float) -> 
             auc=auc(forget, retain),
             forget_rate=float((forget > threshold).double().mean()),
             false_rate=group_mean((retain > threshold).double(), groups),
-            margin=(weakest - compared) / max(spread, 1e-12),
+            margin=_margin(forget, retain, compared),
             leak=next(iter(candidate.solutions.values())).leak,
             concept=candidate.concept,
+            general_share=candidate.general_share,
         ),
     )

@@ -10,7 +10,7 @@ from torch import Tensor
 from .moments import Moments
 
 
-def ridge_gates(forget: Moments, retain: Moments, *, ridges: Sequence[float]) -> Tensor:
+def ridge_gates(forget: Moments, retain: Sequence[tuple[Moments, float]], *, ridges: Sequence[float]) -> Tensor:
     """
     Fisher's discriminant with a ridge, both classes weighted alike, for several ridges at once:
 
@@ -21,7 +21,8 @@ def ridge_gates(forget: Moments, retain: Moments, *, ridges: Sequence[float]) ->
 
     Args:
         forget: Moments of the forget readouts.
-        retain: Moments of the retained readouts.
+        retain: Moments of the retained readouts; of several kinds of them, each with its share, however many there
+            are of it. Shares sum to 1.
         ridges: Ridges relative to the mean variance, each positive.
 
     Returns:
@@ -32,34 +33,43 @@ def ridge_gates(forget: Moments, retain: Moments, *, ridges: Sequence[float]) ->
     """
     if not all(ridge > 0 for ridge in ridges):
         raise ValueError(f"`ridges` must all be positive, got {list(ridges)!r}.")
-    if not forget.count or not retain.count:
-        raise ValueError(f"Both classes need examples, got {forget.count} forget and {retain.count} retained.")
-    few = forget.vectors, retain.vectors
-    if few[0] is not None and few[1] is not None and len(few[0]) + len(few[1]) < forget.dim:
-        return _of_few(few[0], few[1], ridges)
-    center = (forget.mean + retain.mean) / 2
+    counts = [moments.count for moments, _ in retain]
+    if not forget.count or not all(counts):
+        raise ValueError(f"Both classes need examples, got {forget.count} forget and {counts} retained.")
+    classes = [(forget, 0.5), *((moments, share / 2) for moments, share in retain)]
+    center = torch.stack([weight * moments.mean for moments, weight in classes]).sum(dim=0)
+    mean_retain = 2 * (center - forget.mean / 2)
+    few = [moments.vectors for moments, _ in classes]
+    if sum(moments.count for moments, _ in classes) < forget.dim and all(rows is not None for rows in few):
+        scaled = [
+            (rows - center) * (weight / len(rows)) ** 0.5
+            for rows, (_, weight) in zip(few, classes)
+            if rows is not None
+        ]
+        # The means' difference is B^T a for this a: it is linear in the rows, each class's shares sum to 1.
+        target = torch.cat(
+            [
+                rows.new_full((len(rows),), sign * 2 * (weight / len(rows)) ** 0.5)
+                for rows, (_, weight), sign in zip(scaled, classes, [1, *[-1] * len(retain)])
+            ]
+        )
+        return _of_few(torch.cat(scaled), target, ridges)
     # The mean of both classes' covariances about `center`: what is linear in it cancels, since it is their mean.
-    covariance = (forget.second_moment + retain.second_moment) / 2 - torch.outer(center, center)
-    values, vectors = torch.linalg.eigh(covariance)  # once for all ridges
+    second = torch.stack([weight * moments.second_moment for moments, weight in classes]).sum(dim=0)
+    values, vectors = torch.linalg.eigh(second - torch.outer(center, center))  # once for all ridges
     values = values.clamp(min=0)
-    difference = vectors.T @ (forget.mean - retain.mean)
+    difference = vectors.T @ (forget.mean - mean_retain)
     floor = values.mean().clamp(min=torch.finfo(torch.float64).tiny)
     return torch.stack([vectors @ (difference / (values + ridge * floor)) for ridge in ridges])
 
 
-def _of_few(forget: Tensor, retain: Tensor, ridges: Sequence[float]) -> Tensor:
+def _of_few(rows: Tensor, target: Tensor, ridges: Sequence[float]) -> Tensor:
     """
-    The same from fewer vectors than they are wide, (n, d) and (m, d), by a system of n + m instead of d unknowns.
+    The same from fewer vectors than they are wide, (n, d), by a system of n instead of d unknowns.
 
     With B the centred vectors, each scaled so that C = B^T B, and a such that the means' difference is B^T a, it is
     w = B^T (B B^T + ridge tr(C)/d I)^-1 a.
     """
-    center = (forget.mean(dim=0) + retain.mean(dim=0)) / 2
-    scales = [(2 * len(of_class)) ** -0.5 for of_class in (forget, retain)]
-    rows = torch.cat([(of_class - center) * scale for of_class, scale in zip((forget, retain), scales)])
-    target = torch.cat(
-        [forget.new_full((len(forget),), 2 * scales[0]), retain.new_full((len(retain),), -2 * scales[1])]
-    )
     values, vectors = torch.linalg.eigh(rows @ rows.T)
     values = values.clamp(min=0)
     floor = (values.sum() / rows.shape[1]).clamp(min=torch.finfo(torch.float64).tiny)

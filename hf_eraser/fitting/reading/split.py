@@ -102,6 +102,12 @@ def split_examples(forget: Sequence[Example], retain: Sequence[Example], *, rng:
     return Split(forget_roles, retain_roles, f"{by} and wording" if wording_fold else by, unsplit)
 
 
+def general_folds(general: Sequence[Example], *, rng: np.random.Generator) -> list[int]:
+    """The fold that each prompt of general traffic judges, one for all of a group; it fits the others."""
+    folds = _folds({example.group for example in general}, rng)
+    return [folds[example.group] for example in general]
+
+
 def _all_but(fold: int | None) -> frozenset[int]:
     return frozenset(range(FOLDS)) - {fold}
 

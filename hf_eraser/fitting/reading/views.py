@@ -61,6 +61,8 @@ class Source:
         attacks: How questions are changed; attack i is of fold `i % FOLDS`, whose gates are not fitted on it.
         seed: Seed of the changes.
         batch_size: Examples a forward pass.
+        general: General traffic; none where it is not wanted.
+        general_folds: The fold that each of its prompts judges; it fits the others.
     """
 
     model: PreTrainedModel
@@ -73,6 +75,8 @@ class Source:
     attacks: tuple[Attack, ...]
     seed: int
     batch_size: int
+    general: Sequence[Example]
+    general_folds: Sequence[int]
 
     @property
     def concepts(self) -> list[int | None]:
@@ -147,6 +151,7 @@ class Source:
             "forget held out": sum(role.judges is not None for role in self.split.forget),
             "retained": len(self.retain),
             "retained held out": sum(role.judges is not None for role in self.split.retain),
+            **({"general": len(self.general)} if self.general else {}),
         }
 
 

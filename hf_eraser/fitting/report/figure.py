@@ -187,17 +187,17 @@ def _draw_trials(axes: Axes, report: FitReport) -> None:
     axes.set_title("How strong must it be?")
     if not report.trials:
         return _empty(axes, "no strength was tried")
-    chosen = [t for t in report.trials if (t.layers, t.steer_decode) == (report.layers, report.steer_decode)]
-    others: dict[tuple[tuple[int, ...], bool], list[Trial]] = {}
+    settings: dict[tuple[tuple[int, ...], str, bool], dict[float, Trial]] = {}
     for trial in report.trials:
-        if trial not in chosen:
-            others.setdefault((tuple(trial.layers), trial.steer_decode), []).append(trial)
+        # Of a strength that was tried again, with more examples, the later trial is shown.
+        settings.setdefault(_setting(trial), {})[trial.strength] = trial
+    chosen = list(settings.pop(_setting(report), {}).values())
     _line(axes, [(t.strength, t.refused) for t in chosen], label="refused", color=_RETAINED, marker="o")
     answered = [(t.strength, t.answered) for t in chosen if t.answered is not None]
     _line(axes, answered, label="still answered", color=_FORGET, marker="s", ls="--")
-    for i, alike in enumerate(others.values()):
+    for i, alike in enumerate(settings.values()):
         name = "refused, other settings" if i == 0 else None
-        points = [(t.strength, t.refused) for t in alike]
+        points = [(t.strength, t.refused) for t in alike.values()]
         _line(axes, points, label=name, color=_QUIET, lw=1.2, marker=".", ms=4, zorder=1)
     axes.axvline(report.strength, color=_CHOSEN, lw=1.4, zorder=0, ls=":")
     axes.set_xscale("log", base=2)
@@ -209,6 +209,10 @@ def _draw_trials(axes: Axes, report: FitReport) -> None:
     axes.grid(axis="y")
     axes.set_xlabel("strength (dotted: chosen)")
     axes.legend(loc="upper center", bbox_to_anchor=(0.45, -0.17), ncols=2, columnspacing=1)
+
+
+def _setting(of: Trial | FitReport) -> tuple[tuple[int, ...], str, bool]:
+    return tuple(of.layers), of.positions, of.steer_decode
 
 
 def _line(axes: Axes, points: Sequence[tuple[float, float]], **style: Any) -> None:

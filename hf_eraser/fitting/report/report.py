@@ -5,13 +5,23 @@ from __future__ import annotations
 import dataclasses
 import json
 import types
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from ...hub.saving import write_whole
+from ...tuner.config import Positions, gate_layers_in_words, steered_in_words
 from .figure import plot_report
-from .results import AttackResult, Calibration, ConceptResult, GateResult, GateScores, Trial
+from .results import (
+    AttackResult,
+    Calibration,
+    ConceptResult,
+    GateResult,
+    GateScores,
+    OperatingPoint,
+    Trial,
+)
 
 
 if TYPE_CHECKING:
@@ -26,19 +36,22 @@ class FitReport:
 
     Attributes:
         adapter_name: The adapter's name.
-        gate_layer: The layer that decides; None where each steered layer does.
+        gate_layer, text_gate_layer: The layer that decides, and that which does in prompts without an image (None for
+            the same); `gate_layer` is None where each steered layer decides.
         readout, text_readout: What is read, and what instead in prompts without an image (None for the same).
         gate, estimator: How a score becomes a gate, how the gate was fitted.
-        layers, strength, steer_decode: What is steered, how much, and whether generated tokens are as well.
+        layers, strength, positions, steer_decode: What is steered, how much, which tokens of the prompt, and whether
+            generated tokens are as well.
         split: What fitting and held-out examples were split by.
         counts: Numbers of examples, by what they were used for.
         base_refusal_rate: Share of the refusal examples that the base model refuses, the mean over concepts.
-        direction_norms: Norm of the erasure directions, by decoder layer: the mean norm of the residual stream at the
-            last token of the recall prompts. At strength 1, as much is added.
+        direction_norms: By decoder layer, the mean norm of the residual stream at the last token of the recall
+            prompts. At strength 1, each steered layer adds this, divided by their number.
         calibration: Thresholds, by modality; a modality that is not there is never steered.
         gates: All gates that were tried.
         scores: What held-out examples score at the chosen gates.
         trials: All settings of layers and strength that were tried.
+        trade_off: Forgetting against false steering: what other thresholds of the chosen gates would have given.
         attacks: What the gate was attacked with, and what was left of it.
         warnings: Why not to trust the result, in words.
         seconds: Time taken, by step.
@@ -70,6 +83,19 @@ class FitReport:
     seed: int | None = None
     versions: dict[str, str] = field(default_factory=dict)
     concepts: list[ConceptResult] = field(default_factory=list)
+    text_gate_layer: int | None = None
+    positions: Positions = "prompt"
+    trade_off: list[OperatingPoint] = field(default_factory=list)
+
+    @property
+    def answered(self) -> float | None:
+        """
+        The share of held-out forget prompts, asked as they are, that are still answered, in the worse modality; where
+        no answers are known, for which no gate opens. None where nothing was held out.
+        """
+        asked = [attack for attack in self.attacks if attack.kind == "none"]
+        left = [a.answered if a.answered is not None else 1 - (a.opened or 0.0) for a in asked]
+        return max(left, default=None)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain Python values."""
@@ -112,42 +138,52 @@ class FitReport:
         return plot_report(self)
 
     def __str__(self) -> str:
-        where = "each steered layer" if self.gate_layer is None else f"layer {self.gate_layer}"
+        where = gate_layers_in_words(self.gate_layer, self.text_gate_layer)
         reads = repr(self.readout) + (f" (text only: {self.text_readout!r})" if self.text_readout else "")
         lines = [
             f"Steering adapter {self.adapter_name!r}",
             f"  gate      {self.gate}, {self.estimator}, reads {reads} at {where}",
             f"  steering  layers {', '.join(map(str, self.layers))} at strength {self.strength:g}, "
-            f"{'prompt and answer' if self.steer_decode else 'prompt only'}",
+            f"{steered_in_words(self.positions, self.steer_decode)}",
             f"  examples  {', '.join(f'{n} {name}' for name, n in self.counts.items())}; split by {self.split}",
             f"  base model refuses {self.base_refusal_rate:.0%} of the refusal examples",
         ]
         for modality, result in self.calibration.items():
             name = "with image" if modality == "image" else "text only "
+            general = "" if result.general_rate is None else f", general {result.general_rate:.1%}"
             lines.append(
-                f"  {name}  forget inputs steered {result.forget_rate:.1%}, retained {result.false_rate:.1%} "
+                f"  {name}  forget inputs steered {result.forget_rate:.1%}, retained {result.false_rate:.1%}{general} "
                 f"(held out; alpha {result.alpha:.3f} from {result.n_groups} groups)"
             )
         for own in self.concepts if len(self.concepts) > 1 else ():
             rates = [f"{m} {c.forget_rate:.1%}, retained {c.false_rate:.1%}" for m, c in own.calibration.items()]
             lines.append(f"    concept {own.concept}: steered {'; '.join(rates) or 'never'}")
+        if self.trade_off:
+            lines.append("  other thresholds of these gates would give, held out:")
+            lines.append("    modality  forget steered  retained  general")
+        for p in self.trade_off:
+            general = "" if p.general_rate is None else f"{p.general_rate:.1%}"
+            lines.append(f"    {p.modality:8s}  {p.forget_rate:14.1%}  {p.false_rate:8.1%}  {general:>7s}")
         if self.gates:
             lines.append("  best gates, held out:")
             lines.append("    modality  layer  readout  parameter    AUC  forget  false  margin")
         for modality in ("image", "text"):
-            tried = [r for r in self.gates if r.modality == modality]
             lines += [
                 f"    {r.modality:8s}  {r.layer:5d}  {r.readout:7s}  {r.parameter:9g}  {r.auc:5.3f}  "
                 f"{r.forget_rate:6.1%} {r.false_rate:6.1%}  {r.margin:6.2f}"
-                for r in sorted(tried, key=lambda r: -r.margin)[:4]
+                for r in sorted(_worst_at_each_place(self.gates, modality), key=lambda r: -r.margin)[:4]
             ]
         chosen = [t for t in self.trials if t.layers == self.layers]
         if chosen:
             lines.append("  strengths tried on the chosen layers:")
-            lines.append("    strength  answer steered  refused  still answered")
-            for t in chosen:
+            lines.append("    strength  steered                      examples  refused  fluent  still answered")
+            for t in sorted(chosen, key=lambda t: (t.positions, t.steer_decode, t.strength, t.count or 0)):
                 answered = "not known" if t.answered is None else f"{t.answered:.1%}"
-                lines.append(f"    {t.strength:8g}  {t.steer_decode!s:>14s}  {t.refused:7.1%}  {answered}")
+                fluent = "" if t.fluency is None else f"{t.fluency:.2f}"
+                steered, count = steered_in_words(t.positions, t.steer_decode), t.count or ""
+                lines.append(
+                    f"    {t.strength:8g}  {steered:28s} {count:>8}  {t.refused:7.1%}  {fluent:>6s}  {answered}"
+                )
         if self.attacks:
             lines.append("  attacked, held out:")
             lines.append("    modality  attack                  examples  steered  still answered")
@@ -158,6 +194,33 @@ class FitReport:
         lines.append(f"  took {sum(self.seconds.values()):.1f} s")
         lines += [f"  WARNING: {warning}" for warning in self.warnings]
         return "\n".join(lines)
+
+
+def _worst_at_each_place(gates: Sequence[GateResult], modality: str) -> list[GateResult]:
+    """Of each layer and readout the best gate for the concept for which that is worst."""
+    best: dict[tuple[int, str], dict[int | None, GateResult]] = {}
+    for gate in sorted((gate for gate in gates if gate.modality == modality), key=lambda gate: gate.margin):
+        best.setdefault((gate.layer, gate.readout), {})[gate.concept] = gate
+    return [min(of_concept.values(), key=lambda gate: gate.margin) for of_concept in best.values()]
+
+
+class ForgettingError(RuntimeError):
+    """
+    A fit found no adapter that forgets enough to be delivered.
+
+    Attributes:
+        report: What it found.
+    """
+
+    def __init__(self, report: FitReport) -> None:
+        self.report = report
+        assert report.answered is not None
+        reasons = "".join(f" {warning}" for warning in report.warnings)
+        super().__init__(
+            f"{report.answered:.0%} of held-out forget prompts would still be answered, so nothing was attached. "
+            '`prefer="forget"` takes thresholds that recognise them, at the price that `print(error.report)` shows as '
+            f'its trade-off; `prefer="retain"` takes the adapter as it is.{reasons}'
+        )
 
 
 def _finite(value: Any) -> Any:

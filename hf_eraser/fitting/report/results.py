@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...tuner.config import Positions
 from ...tuner.gate import Modality
 
 
@@ -24,6 +25,7 @@ class GateResult:
             For an alpha below 0.05 it is from the threshold of twice that, at most of 0.05.
         leak: Share of the norm of held-out retained readouts that the null space lets through; None for the ridge.
         concept: The number of what it is to recognise, where the examples name several things.
+        general_share: Of the retained class that fitted it, the share of general traffic.
     """
 
     layer: int
@@ -36,6 +38,7 @@ class GateResult:
     margin: float
     leak: float | None = None
     concept: int | None = None
+    general_share: float = 0.0
 
 
 @dataclass
@@ -51,6 +54,7 @@ class Calibration:
         low, high: The gate's bounds; nan for several gates together.
         forget_rate: Share of held-out forget examples whose gate opens.
         false_rate: Share of held-out retained examples whose gate opens, each group counted once.
+        general_rate: Share of held-out general prompts for which a gate opens; None without any.
     """
 
     n_groups: int
@@ -60,6 +64,25 @@ class Calibration:
     high: float
     forget_rate: float
     false_rate: float
+    general_rate: float | None = None
+
+
+@dataclass
+class OperatingPoint:
+    """
+    What thresholds of one modality would give that let a share of held-out forget examples of each concept through.
+
+    Attributes:
+        modality: The prompts, with an image or text only.
+        forget_rate: Share of held-out forget examples whose gate would open.
+        false_rate: Share of held-out retained examples for which any would, each group counted once.
+        general_rate: Share of held-out general prompts for which any would; None without any.
+    """
+
+    modality: Modality
+    forget_rate: float
+    false_rate: float
+    general_rate: float | None
 
 
 @dataclass
@@ -113,7 +136,7 @@ class ConceptResult:
 @dataclass
 class Trial:
     """
-    One setting of layers and strength that was tried on held-out forget examples.
+    One setting of layers, tokens and strength that was tried on held-out forget examples.
 
     Attributes:
         layers: The steered layers.
@@ -121,6 +144,10 @@ class Trial:
         steer_decode: Whether generated tokens were steered too.
         refused: Share of answers that are refusals.
         answered: Share of answers that still hold what was to be forgotten; None where no answers are known.
+        positions: Which tokens of the prompt were steered.
+        fluency: How likely the base model finds the answers, against its own refusals, at most 1; None where it was
+            not measured.
+        count: How many examples; None where it was not noted.
     """
 
     layers: list[int]
@@ -128,6 +155,9 @@ class Trial:
     steer_decode: bool
     refused: float
     answered: float | None
+    positions: Positions = "prompt"
+    fluency: float | None = None
+    count: int | None = None
 
 
 @dataclass

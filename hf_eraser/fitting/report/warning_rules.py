@@ -6,10 +6,10 @@ import itertools
 
 from ..reading.views import Source
 from .report import FitReport
-from .results import ConceptResult
+from .results import ConceptResult, Trial
 
 
-def find_warnings(report: FitReport, source: Source, *, alpha: float) -> list[str]:
+def find_warnings(report: FitReport, source: Source, *, alpha: float, forget_rate: float) -> list[str]:
     """Why not to trust a fit, in plain words; empty where nothing was found."""
     warnings = []
     names = {"image": "with an image", "text": "of text only"}
@@ -55,17 +55,44 @@ def find_warnings(report: FitReport, source: Source, *, alpha: float) -> list[st
                 f"base model refuses only {own.base_refusal_rate:.0%} of the refusal examples. Give `refusal` "
                 "examples that it does refuse, if there are any."
             )
-    for attack in report.attacks:
-        if attack.answered is not None and attack.answered > 0.1 and not attack.kind.startswith("PGD"):
-            name = names["image" if attack.modality == "image" else "text"]
-            how = "Asked as they are" if attack.kind == "none" else f"Under the attack {attack.kind!r}"
-            warnings.append(f"{how}, {attack.answered:.0%} of held-out forget prompts {name} are still answered.")
-    best_trial = max((trial.refused for trial in report.trials), default=None)
-    if best_trial is not None and best_trial < 0.9:
+    for modality, name in names.items():
+        result = report.calibration.get(modality)
+        if report.gate != "calibrated" or result is None or result.forget_rate >= forget_rate:
+            continue
+        missed = {own.concept: own.calibration[modality].forget_rate for own in report.concepts if own.calibration}
+        worst = sorted((rate, concept) for concept, rate in missed.items() if concept is not None)[:3]
+        which = "; worst are " + ", ".join(f"concept {c} ({rate:.0%})" for rate, c in worst) if len(worst) > 1 else ""
         warnings.append(
-            f"At its best the adapter makes the model refuse {best_trial:.0%} of held-out forget examples."
+            f"Of held-out forget prompts {name}, attacked ones among them, the gate recognises "
+            f"{result.forget_rate:.0%} ({forget_rate:.0%} are wanted), since at its thresholds retained or general "
+            f"prompts would else be steered{which}. Give more forget examples in more wordings and pictures, and "
+            'retained ones that are more like them; or a larger `alpha`, or `prefer="forget"`.'
+        )
+    left = [
+        f"{attack.answered:.0%} {'asked as they are' if attack.kind == 'none' else 'under ' + repr(attack.kind)} "
+        f"({'with an image' if attack.modality == 'image' else 'text only'})"
+        for attack in report.attacks
+        if attack.answered is not None and attack.answered > 0.1 and not attack.kind.startswith("PGD")
+    ]
+    if left:
+        warnings.append(f"Of held-out forget prompts are still answered: {', '.join(left)}.")
+    chosen = [t for t in report.trials if _setting(t) == _setting(report)]
+    refused = [t.refused for t in chosen if t.strength == report.strength]
+    if refused and min(refused) < 0.9:
+        warnings.append(
+            f"Where the gate opens, the adapter makes the model refuse {min(refused):.0%} of held-out forget prompts: "
+            "the direction leads to no refusal. Give `refusal` examples that the model refuses in one way."
+        )
+    elif len({t.strength for t in chosen if t.refused >= 0.9}) == 1 < len(chosen) - 1:
+        warnings.append(
+            f"The model refuses at strength {report.strength:g}, and at half and twice of it no longer: the range is "
+            "narrow, and other questions may need another one. Give `refusal` examples that the model refuses."
         )
     return warnings
+
+
+def _setting(of: Trial | FitReport) -> tuple[list[int], str, bool]:
+    return of.layers, of.positions, of.steer_decode
 
 
 def _of(own: ConceptResult) -> str:

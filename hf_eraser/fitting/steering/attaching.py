@@ -26,9 +26,16 @@ _TRIAL_NAME = "hf_eraser_trial"
 def adapter_tensors(
     model: PreTrainedModel, config: SteeringAdapterConfig, erasure: Erasure, gates: GateTensors
 ) -> dict[str, Tensor]:
-    """The adapter's tensors under their names in an adapter file."""
+    """
+    The adapter's tensors under their names in an adapter file.
+
+    Directions, each as long as the residual stream of its layer, are shared out over the steered layers: so a strength
+    means about the same however many there are.
+    """
+    layers = config.layers_to_transform
+    assert isinstance(layers, list)
     values = {
-        "steering_direction": erasure.directions,
+        "steering_direction": {layer: erasure.directions[layer] / len(layers) for layer in layers},
         "steering_gate_weight": gates.weight,
         "steering_gate_bounds": gates.bounds,
     }

@@ -1,0 +1,74 @@
+"""Which layers and tokens are steered, and how strongly, from what trials of them gave."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hf_eraser.fitting.report.results import Trial
+from hf_eraser.fitting.steering.strength import best_of, middle_of_widest, working_range, works
+
+
+def model(*, least: float, most: float, refused: float = 1.0) -> Callable[[Trial], Trial]:
+    """Tries strengths of a model that refuses between two of them."""
+
+    def attempt(trial: Trial) -> Trial:
+        share = refused if least <= trial.strength <= most else 0.2
+        return dataclasses.replace(trial, refused=share, fluency=1.0)
+
+    return attempt
+
+
+def setting(layers: list[int], positions: str = "last") -> Trial:
+    return Trial(layers, 2.0, False, 0.0, None, positions)  # type: ignore[arg-type]
+
+
+@settings(max_examples=60)
+@given(st.integers(-4, 6), st.integers(0, 10))
+def test_both_ends_of_the_range_of_strengths_are_found_wherever_it_lies(start, width):
+    least, most = 2.0**start, 2.0 ** min(start + width, 6)
+    found = working_range(setting([1]), model(least=least, most=most))
+    assert [trial.strength for trial in found] == [2.0**i for i in range(start, min(start + width, 6) + 1)]
+
+
+def test_where_no_strength_works_the_one_that_refuses_most_is_taken():
+    tried = []
+
+    def attempt(trial: Trial) -> Trial:
+        tried.append(trial.strength)
+        return dataclasses.replace(trial, refused=0.8 if trial.strength == 0.25 else 0.1, fluency=1.0)
+
+    assert [trial.strength for trial in working_range(setting([1]), attempt)] == [0.25]
+    assert sorted(tried) == [2.0**i for i in range(-4, 7)]
+
+
+def test_a_text_that_the_base_model_finds_unlikely_is_no_working_refusal():
+    fluent = Trial([1], 1.0, False, 1.0, 0.0, "last", fluency=0.9)
+    assert works(fluent)
+    assert not works(dataclasses.replace(fluent, fluency=0.1))
+
+
+def test_strength_is_the_middle_of_the_widest_range():
+    ranges = [
+        working_range(setting(layers), model(least=least, most=most))
+        for layers, least, most in (([1], 1, 4), ([1, 2], 0.5, 8), ([1, 2, 3], 2, 8))
+    ]
+    assert (middle_of_widest(ranges).layers, middle_of_widest(ranges).strength) == ([1, 2], 2.0)
+
+
+def test_of_equally_wide_ranges_the_one_with_more_refusals_then_that_with_fewer_layers_is_taken():
+    wide = [
+        working_range(setting(layers), model(least=1, most=4, refused=refused))
+        for layers, refused in (([1, 2], 1.0), ([1], 1.0), ([3], 0.95))
+    ]
+    assert middle_of_widest(wide).layers == [1]
+
+
+def test_the_last_token_alone_is_steered_unless_that_refuses_less():
+    last, prompt = setting([1]), setting([1], "prompt")
+    for rate, chosen in ((1.0, "last"), (0.99, "last"), (0.9, "prompt")):
+        found = best_of([dataclasses.replace(last, refused=rate), dataclasses.replace(prompt, refused=1.0)])
+        assert found.positions == chosen
