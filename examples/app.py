@@ -24,7 +24,6 @@ from .small.pictures import draw_flag
 
 # Fixed settings at which both adapters refuse, so that the app is there in two minutes.
 QUICK: dict[str, Any] = {
-    "general": False,
     "attacks": False,
     "augment": False,
     "gate_layer": 2,

@@ -35,9 +35,7 @@ def push(repo_id: str) -> None:
     # By its id on the Hub, the adapter finds its base model everywhere; a local folder means nothing to others.
     model = AutoModelForImageTextToText.from_pretrained(base_id).eval()
     # Layers and strength are what `fit` finds for this model when it is left to look for them.
-    fit_forgetting(
-        model, processor, layers=range(1, 6), gate_layer=1, strength=5.0, augment=False, attacks=False, general=False
-    )
+    fit_forgetting(model, processor, layers=range(1, 6), gate_layer=1, strength=5.0, augment=False, attacks=False)
     commit = model.push_to_hub(repo_id, commit_message="Forget four people")
     print(f"Pushed to {repo_id} as commit {commit.oid}.")
 

@@ -129,7 +129,9 @@ def judge_gates(
                 for fold in folds[place.modality]
             }
             candidates[place] += [
-                Candidate(place, concept, value, {fold: solved[i] for fold, solved in of_fold.items()}, share)
+                Candidate(
+                    place, concept, value, {fold: solved[i] for fold, solved in of_fold.items()}, general_share=share
+                )
                 for i, value in enumerate(values)
             ]
 

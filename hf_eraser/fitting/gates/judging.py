@@ -53,10 +53,10 @@ class Candidate:
     concept: int | None
     value: float
     solutions: dict[int, Solution]
-    general_share: float = 0.0
     forget_scores: list[float] = field(default_factory=list)
     retain_scores: list[float] = field(default_factory=list)
     general_scores: list[float] = field(default_factory=list)
+    general_share: float = 0.0
 
     @property
     def forget(self) -> Tensor:
