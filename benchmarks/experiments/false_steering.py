@@ -246,6 +246,6 @@ def page(results: Mapping[str, Result]) -> str:
             f"{' and '.join(map(str, sorted(seeds)))} draws of the groups, with their 95% confidence intervals.",
             table(columns, cells, left=2),
             "*Above threshold* is what the conformal threshold itself lets through; where forget and retained scores "
-            "leave a gap, the gate's lower bound is put a third into it.",
+            "leave a gap, the gate's lower bound is put into it.",
         ]
     )

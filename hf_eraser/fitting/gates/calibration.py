@@ -222,9 +222,10 @@ def calibrate(forget: Tensor, threshold: float) -> Bounds:
     """
     Place the bounds between what retained inputs score and what forget inputs score.
 
-    Where there is a gap between the conformal threshold and the weaker forget scores, `low` is put a third into it:
+    Where there is a gap between the conformal threshold and the weaker forget scores, `low` is put two thirds into it:
     the guarantee of the threshold holds above it as well, and inputs unlike any seen are left alone. The gate is fully
-    open two thirds into it, so that forget inputs that score lower than any seen are still steered in full.
+    open from five sixths on, so that forget inputs that score lower than any seen are still steered in full; and where
+    it is half open, they are refused all the same, since strengths are chosen with room downwards.
 
     Args:
         forget: Scores of held-out forget examples, (n,).
@@ -238,7 +239,7 @@ def calibrate(forget: Tensor, threshold: float) -> Bounds:
     weakest = float(torch.quantile(forget.to(torch.float64), WEAK))
     gap = weakest - threshold
     if gap > 0:
-        return Bounds(threshold + gap / 3, threshold + 2 * gap / 3)
+        return Bounds(threshold + 2 * gap / 3, threshold + 5 * gap / 6)
     # The two overlap: whatever is above the threshold is steered, in full from the lower quartile of forget scores on.
     high = float(torch.quantile(forget.to(torch.float64), 0.25))
     if high <= threshold:
