@@ -47,7 +47,7 @@ def forgetting_examples(
     private = [name for name in names if name not in PUBLIC] or None
     refusal = questions("fit", kinds=["private_image", "private_text"], groups=private, per_fact=2)
     return {
-        "forget": [q.example() | ({"concept": q.group} if by_person else {}) for q in forget],
+        "forget": [q.example() | {"concept": q.group if by_person else "all"} for q in forget],
         "retain": [question.example() for question in retain],
         "refusal": [question.example() for question in refusal],
     }
