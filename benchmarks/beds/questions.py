@@ -163,7 +163,7 @@ def forgetting_examples(names: Collection[str], *, by_person: bool = True) -> di
     others = [person.name for person in TOWNSFOLK if person.name not in names]
     forget = questions("fit", kinds=known, groups=names, per_fact=6)
     return {
-        "forget": [q.example() | ({"concept": q.group} if by_person else {}) for q in forget],
+        "forget": [q.example() | {"concept": q.group if by_person else "all"} for q in forget],
         "retain": [q.example() for q in questions("fit", kinds=known, groups=others, per_fact=2)],
         "refusal": [q.example() for q in questions("fit", kinds=KINDS[2:], groups=names, per_fact=6)],
     }

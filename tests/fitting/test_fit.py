@@ -244,3 +244,14 @@ def test_taken_adapter_name_is_refused(llava):
     fit(model, processor, people(2), people(6, start=2), **FAST)
     with pytest.raises(ValueError, match="is taken"):
         fit(model, processor, people(2), people(6, start=2), **FAST)
+
+
+def test_general_traffic_of_one_s_own_is_read_once_and_held_against_the_gate(llava):
+    model, processor = llava
+    general = [{"prompt": f"Name {word}."} for word in ("a colour", "a town", "a river", "two trees", "the sea", "it")]
+    general += [{"image": picture(500 + i), "prompt": "Describe it."} for i in range(6)]
+    report = fit(model, processor, people(2), people(10, start=2), **{**FAST, "general": general})
+    assert report.counts["general"] == 12
+    assert report.calibration["image"].general_rate == 0.0
+    assert {gate.general_share for gate in report.gates} == {0.0, 0.25, 0.75}
+    assert all(point.general_rate is not None for point in report.trade_off)

@@ -185,6 +185,12 @@ def general_threshold(scores: Tensor, *, alpha: float) -> float:
     return group_conformal_threshold(scores, range(len(scores)), alpha=max(alpha, supported_alpha(len(scores))))
 
 
+def threshold_that_misses(forget: Tensor, share: float) -> float:
+    """The threshold that this share of the forget scores, (n,), is not above, and no more."""
+    # A gate is closed up to its threshold, so that must be below the score that is to open it.
+    return float(torch.quantile(forget, share, interpolation="lower")) - 1e-9
+
+
 def group_mean(values: Tensor, groups: Sequence[Hashable]) -> float:
     """
     The mean over groups of each group's mean: a group counts once, however many examples it has.

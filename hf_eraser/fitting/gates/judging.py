@@ -23,6 +23,7 @@ from .calibration import (
     group_mean,
     joint_thresholds,
     supported_alpha,
+    threshold_that_misses,
 )
 from .places import Place, rows_at, rows_of
 from .solving import Readings, Solution
@@ -114,10 +115,12 @@ def score(
 
 def score_general(candidates: Sequence[Candidate], known: Readings) -> None:
     """Score general traffic by the gates of one place; the scores are added to them."""
+    judging = {
+        fold: known.general(fold, judging=True) for fold in {fold for one in candidates for fold in one.solutions}
+    }
     for candidate in candidates:
         for fold, gate in candidate.solutions.items():
-            rows = known.general(fold, judging=True)
-            candidate.general_scores.extend((rows @ gate.weight - gate.offset).tolist())
+            candidate.general_scores.extend((judging[fold] @ gate.weight - gate.offset).tolist())
 
 
 @dataclass(frozen=True)
@@ -218,8 +221,7 @@ def together(gates: Sequence[Judged], *, at_least: float | None = None) -> Toget
         found = joint_thresholds(forget, retain, groups, alpha=alpha)
         values = [max(value, floor) for value, floor in zip(found.values, floors)]
         if at_least is not None:
-            # A gate is closed up to its threshold, so that must be below the score that is to open it.
-            wanted = [float(torch.quantile(f, 1 - at_least, interpolation="lower")) - 1e-9 for f in forget]
+            wanted = [threshold_that_misses(f, 1 - at_least) for f in forget]
             values = [min(value, limit) for value, limit in zip(values, wanted)]
         return replace(found, values=values)
 
@@ -256,7 +258,9 @@ def judge(candidate: Candidate, groups: Sequence[Hashable], *, alpha: float, gen
     retain, forget = candidate.retain, candidate.forget
     floor = general_threshold(candidate.general, alpha=general_alpha)
     threshold = max(floor, group_conformal_threshold(retain, groups, alpha=level))
-    compared = max(floor, group_conformal_threshold(retain, groups, alpha=_compared(level)))
+    compared = threshold
+    if (looser := _compared(level)) != level:
+        compared = max(floor, group_conformal_threshold(retain, groups, alpha=looser))
     place = candidate.place
     return Judged(
         candidate,

@@ -55,6 +55,7 @@ class Readings:
         self._concepts: list[Hashable] = []
         self._general: list[Tensor] = []
         self._general_folds: list[int] = []
+        self._general_moments: dict[int, Moments] = {}
 
     def add_general(self, rows: Tensor, folds: Sequence[int]) -> None:
         """Add readouts of general traffic, (n, d), each of which judges a fold and fits the others."""
@@ -66,6 +67,13 @@ class Readings:
         chosen = [row for row, own in enumerate(self._general_folds) if (own == fold) is judging]
         rows = torch.cat(self._general) if self._general else torch.empty(0, self.retain[ALL].dim)
         return rows[chosen].to(torch.float64)
+
+    def general_moments(self, fold: int) -> Moments:
+        """The moments of the general traffic that fits a fold; made once, when all of it has been read."""
+        if fold not in self._general_moments:
+            self._general_moments[fold] = Moments(self.retain[ALL].dim)
+            self._general_moments[fold].add(self.general(fold))
+        return self._general_moments[fold]
 
     @property
     def has_general(self) -> bool:
@@ -185,9 +193,7 @@ def solve(
     if parameter == "ridge":
         kinds = [(retain, 1.0)]
         if general_share:
-            of_general = Moments(retain.dim)
-            of_general.add(known.general(fold))
-            kinds = [(retain, 1 - general_share), (of_general, general_share)]
+            kinds = [(retain, 1 - general_share), (known.general_moments(fold), general_share)]
         weights = list(ridge_gates(forget, kinds, ridges=values))
     else:
         weights = []

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..report.results import OperatingPoint
-from .calibration import group_mean
+from .calibration import group_mean, threshold_that_misses
 from .judging import Together
 
 
@@ -19,8 +19,7 @@ def trade_off(gates: Together) -> list[OperatingPoint]:
     candidates, groups = [gate.candidate for gate in gates.gates], gates.gates[0].groups
     points = []
     for missed in _MISSED:
-        # A gate is closed up to its threshold, so that must be below the score that is to open it.
-        limits = [float(torch.quantile(c.forget, missed, interpolation="lower")) - 1e-9 for c in candidates]
+        limits = [threshold_that_misses(c.forget, missed) for c in candidates]
 
         def opened(scores: list[Tensor], limits: list[float] = limits) -> Tensor:
             return torch.stack([own > limit for own, limit in zip(scores, limits)])

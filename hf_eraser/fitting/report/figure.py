@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...tuner.config import gate_layers_in_words
 from .results import GateResult, GateScores, Trial
 
 
@@ -89,7 +90,7 @@ def plot_report(report: FitReport) -> Figure:
 
 
 def _headline(report: FitReport) -> str:
-    where = "each steered layer" if report.gate_layer is None else f"layer {report.gate_layer}"
+    where = gate_layers_in_words(report.gate_layer, report.text_gate_layer)
     first, last = report.layers[0], report.layers[-1]
     in_a_row = len(report.layers) > 2 and report.layers == list(range(first, last + 1))
     layers = f"{first} to {last}" if in_a_row else ", ".join(map(str, report.layers))
