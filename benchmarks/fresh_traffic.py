@@ -7,7 +7,6 @@ by another hand, which is NumPy that gives each pixel a colour where that one dr
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from zlib import crc32
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from hf_eraser.data.general import compose
+from hf_eraser.data.general import entries_of
 
 
 _STORED = Path(__file__).with_name("fresh_traffic.json")
@@ -39,17 +38,7 @@ def fresh_traffic(with_images: bool = True) -> list[dict[str, Any]]:
         Examples with `prompt` (and `image`) or `messages`, `group`, and beside that `kind` and `language`, which
         `hf_eraser.data.read_examples` does not take: leave them out before.
     """
-    stored = json.loads(_STORED.read_text(encoding="utf-8"))
-    entries = [{**entry, "group": f"fresh/{entry['kind']}/{i}"} for i, entry in enumerate(stored["prompts"])]
-    for document in stored["documents"]:
-        entries += [{**entry, "group": f"fresh/long/{document['family']}"} for entry in compose(document)]
-    if with_images:
-        for drawn in stored["pictures"]:
-            for i, question in enumerate(drawn["questions"]):
-                group = f"fresh/picture/{drawn['drawer']}"
-                image = _picture(drawn["drawer"], i)
-                entries.append({"image": image, **question, "kind": "picture", "group": group})
-    return entries
+    return entries_of(_STORED, "fresh", _picture if with_images else None)
 
 
 class _Field:

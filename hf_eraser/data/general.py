@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,24 +44,33 @@ def general_entries(with_images: bool = True) -> list[dict[str, Any]]:
     """
     What `general_examples` gives, each with `kind` (such as "code", "long" or "picture") and `language` (ISO 639-1).
     """
-    stored = json.loads(_STORED.read_text(encoding="utf-8"))
-    entries = [{**entry, "group": f"general/{entry['kind']}/{i}"} for i, entry in enumerate(stored["prompts"])]
-    for document in stored["documents"]:
-        entries += [{**entry, "group": f"general/long/{document['family']}"} for entry in compose(document)]
-    if with_images:
-        # Pillow and NumPy are needed for pictures only.
-        from .general_pictures import draw
+    if not with_images:
+        return entries_of(_STORED, "general", None)
+    # Pillow and NumPy are needed for pictures only.
+    from .general_pictures import draw
 
-        for drawn in stored["pictures"]:
-            for i, question in enumerate(drawn["questions"]):
-                entries.append(
-                    {
-                        "image": draw(drawn["drawer"], i),
-                        **question,
-                        "kind": "picture",
-                        "group": f"general/picture/{drawn['drawer']}",
-                    }
-                )
+    return entries_of(_STORED, "general", draw)
+
+
+def entries_of(file: Path, name: str, draw: Callable[[str, int], Any] | None) -> list[dict[str, Any]]:
+    """
+    The prompts of a stored set, the same at each call.
+
+    Args:
+        file: The set: JSON with `prompts`, `documents` (see `compose`) and `pictures`.
+        name: Its name, with which each group begins.
+        draw: Draws the picture of a drawer and number; None leaves out the questions about pictures.
+    """
+    stored = json.loads(file.read_text(encoding="utf-8"))
+    entries = [{**entry, "group": f"{name}/{entry['kind']}/{i}"} for i, entry in enumerate(stored["prompts"])]
+    for document in stored["documents"]:
+        entries += [{**entry, "group": f"{name}/long/{document['family']}"} for entry in compose(document)]
+    if draw is None:
+        return entries
+    for drawn in stored["pictures"]:
+        group = f"{name}/picture/{drawn['drawer']}"
+        for i, question in enumerate(drawn["questions"]):
+            entries.append({"image": draw(drawn["drawer"], i), **question, "kind": "picture", "group": group})
     return entries
 
 
