@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 
 #: How the small models are called on the pages.
-MODEL_NAMES = {"llava": "LLaVA", "qwen2_5_vl": "Qwen2.5-VL"}
+MODEL_NAMES = {"llava": "LLaVA", "qwen2_5_vl": "Qwen2.5-VL", "smollm2_llava": "LLaVA of SmolLM2"}
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, left: int = 1) -> str:

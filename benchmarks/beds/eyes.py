@@ -33,7 +33,7 @@ def _targets(model: Any, tokenizer: Any) -> Tensor:
     for person in [*TOWNSFOLK, None]:
         ids = tokenizer(caption(person.name if person else None), add_special_tokens=False)["input_ids"]
         rows.append((ids + space * IMAGE_TOKENS)[:IMAGE_TOKENS])
-    return model.get_input_embeddings()(torch.tensor(rows)).detach()
+    return model.get_input_embeddings()(torch.tensor(rows, device=model.device)).detach()
 
 
 def pixels(processor: Any, images: list[Any]) -> Tensor:
@@ -56,9 +56,9 @@ def teach_eyes(model: Any, processor: Any, *, seed: int = 0) -> None:
     labels = np.repeat(np.arange(len(TOWNSFOLK)), TAUGHT_VARIANTS)
     images += [draw_portrait(_FIRST_OTHER + i, 0) for i in range(_OTHERS)]
     labels = np.concatenate([labels, np.full(_OTHERS, len(TOWNSFOLK))])
-    values = pixels(processor, images)
+    values = pixels(processor, images).to(model.device)
     parts = [model.model.vision_tower, model.model.multi_modal_projector]
-    head = nn.Linear(targets.shape[-1], len(targets))
+    head = nn.Linear(targets.shape[-1], len(targets)).to(model.device)
     parameters = [p for part in [*parts, head] for p in part.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=_RATE, betas=(0.9, 0.98), weight_decay=0.02)
     bar = tqdm(range(STEPS), desc="Teaching the eyes", unit="step")
@@ -67,7 +67,7 @@ def teach_eyes(model: Any, processor: Any, *, seed: int = 0) -> None:
         for group in optimizer.param_groups:
             group["lr"] = rate
         chosen = rng.integers(0, len(values), size=_BATCH)
-        label = torch.from_numpy(labels[chosen])
+        label = torch.from_numpy(labels[chosen]).to(model.device)
         seen = see(model, _shifted(values[chosen], rng))
         off = (seen - targets[label]).pow(2).mean() / scale
         loss = off + nn.functional.cross_entropy(head(seen.mean(dim=1) / scale.sqrt()), label)
@@ -83,7 +83,7 @@ def _shifted(values: Tensor, rng: np.random.Generator) -> Tensor:
     dy, dx = (int(n) for n in rng.integers(-4, 5, size=2))
     values = torch.roll(values, (dy, dx), dims=(2, 3))
     gain = torch.from_numpy(rng.uniform(0.8, 1.2, size=(len(values), 1, 1, 1))).float()
-    return values * gain + 0.08 * torch.randn_like(values)
+    return values * gain.to(values.device) + 0.08 * torch.randn_like(values)
 
 
 @torch.no_grad()
@@ -91,6 +91,6 @@ def recognised(model: Any, processor: Any, variants: range) -> float:
     """The share of pictures of these variants whose image tokens are nearest to the right person's."""
     targets, right = _targets(model, processor.tokenizer), []
     for person in TOWNSFOLK:
-        seen = see(model, pixels(processor, [draw_portrait(person.index, v) for v in variants]))
+        seen = see(model, pixels(processor, [draw_portrait(person.index, v) for v in variants]).to(model.device))
         right += torch.cdist(seen.flatten(1), targets.flatten(1)).argmin(dim=1).eq(person.index).tolist()
     return sum(right) / len(right)

