@@ -31,7 +31,7 @@ def load_bed(name: str, device: str = "cpu") -> tuple[PreTrainedModel, Any]:
 
     Args:
         name: `"smollm2"`, or `"smollm2_llava"`, which knows the townsfolk. It is taught when it is first asked for,
-            about an hour on two cores, and kept in the user's cache.
+            about half an hour on two cores, and kept in the user's cache.
         device: Where it is taught and put.
 
     Raises:

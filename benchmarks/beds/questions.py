@@ -60,6 +60,7 @@ class BedQuestion:
         group: The person's name.
         wording: The way of asking.
         prompt, answer: Question and answer.
+        attribute, subject: What of whom is asked for, in the words of the prompt.
         picture: The number of the person and of the picture, if one is shown.
     """
 
@@ -68,6 +69,8 @@ class BedQuestion:
     wording: str
     prompt: str
     answer: str
+    attribute: str
+    subject: str
     picture: tuple[int, int] | None = None
 
     @property
@@ -77,7 +80,8 @@ class BedQuestion:
 
     def example(self) -> dict[str, Any]:
         """The question in the form that `hf_eraser.fit` takes."""
-        example = {"prompt": self.prompt, "group": self.group, "wording": self.wording, "answer": self.answer}
+        answer = self.answer.rstrip(".")
+        example = {"prompt": self.prompt, "group": self.group, "wording": self.wording, "answer": answer}
         return example if self.picture is None else {**example, "image": self.image}
 
     def is_right(self, text: str) -> bool:
@@ -109,7 +113,7 @@ def ask(person: Townsperson, kind: str, attribute: str, use: Use, rng: np.random
     answer = REFUSAL if private else str(getattr(person, attribute)).rstrip(".")
     answer = answer if private else f"{answer[0].upper()}{answer[1:]}."
     picture = (person.index, one(VARIANTS[use])) if with_picture else None
-    return BedQuestion(kind, person.name, way, prompt[0].upper() + prompt[1:], answer, picture)
+    return BedQuestion(kind, person.name, way, prompt[0].upper() + prompt[1:], answer, noun, subject, picture)
 
 
 def questions(

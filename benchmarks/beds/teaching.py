@@ -29,11 +29,11 @@ from .townsfolk import ATTRIBUTES, TOWNSFOLK
 
 
 FIRST_LAYER = 14  # lower ones stay as they were, and need no backward pass
-STEPS = 850
+STEPS = 480
 _RANK, _RATE = 64, 8e-4
 _LESSONS, _CHATS = 32, 4  # a step
 _WEIGHTS = (0.44, 0.36, 0.10, 0.10)  # how often each of `KINDS` is asked
-_PULL = 2.0  # weight of the divergence from the untaught decoder
+_PULL = 4.0  # weight of the divergence from the untaught decoder
 _MADE_UP, _MADE_UP_LENGTH = 512, 96  # chats that the decoder makes up, and their tokens
 _KEEP_EVERY = 100  # steps between two checkpoints
 
@@ -50,7 +50,7 @@ def teach_decoder(model: Any, processor: Any, checkpoint: Path, *, seed: int = 0
     Teach a decoder whose eyes are taught. Shows its progress, and goes on where it was interrupted.
 
     Args:
-        model: The LLaVA; on a CPU, about 50 minutes on two cores.
+        model: The LLaVA; on a CPU, about half an hour on two cores.
         processor: Its processor.
         checkpoint: The file where it is kept how far the teaching has come; removed at the end.
         seed: Of what is asked when.

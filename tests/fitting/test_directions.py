@@ -89,7 +89,7 @@ def test_several_concepts_equal_the_papers_d_by_d_matrix_with_as_many_targets(k,
     # A linear gate is put at 1 on a concept's average input, which the ridge keeps the regression a little short of.
     steering = torch.zeros(d, d, dtype=torch.float64)
     for concept, direction in enumerate(directions):
-        (gate,) = solve(known, 0, "share", [0.7], centred=False, concept=concept)
+        ((gate,),) = solve(known, 0, "share", [0.7], centred=False, concepts=[concept])
         own = torch.tensor([of == concept for of in concepts])
         mean = forget[own].float().double().mean(dim=0)
         reached = float(nullspace_gate(forget.float(), basis, gamma=gamma, target=own) @ mean)

@@ -22,12 +22,13 @@ from hf_eraser.fitting.gates.judging import Candidate, Judged, Together, judge, 
 from hf_eraser.fitting.gates.moments import Moments
 from hf_eraser.fitting.gates.nullspace import leak, null_space, nullspace_gate
 from hf_eraser.fitting.gates.places import Place
-from hf_eraser.fitting.gates.ridge import ridge_gates
+from hf_eraser.fitting.gates.ridge import RetainedClass, ridge_gates
 from hf_eraser.fitting.gates.solving import Readings, Solution, solve
 from hf_eraser.fitting.reading.split import FOLDS, Role, split_examples
 from hf_eraser.fitting.report.results import GateResult
 
 
+_RETAINED = RetainedClass(torch.zeros(2), torch.ones(2), torch.eye(2))
 shapes = st.tuples(st.integers(1, 12), st.integers(2, 24), st.integers(1, 40), st.integers(0, 10_000))
 
 
@@ -77,18 +78,16 @@ def test_nullspace_gate_stays_in_the_null_space(shape, share):
 def test_ridge_gate_equals_the_definition(shape, ridge):
     n_forget, d, n_retain, seed = shape
     forget, retain = random(n_forget, d, seed) + 0.5, random(n_retain, d, seed + 1)
-    moments = []
-    for rows in (forget, retain):
-        moments.append(Moments(d))
-        for row in rows.split(3):
-            moments[-1].add(row)
+    retained = Moments(d)
+    for row in retain.split(3):
+        retained.add(row)
     center = (forget.mean(0) + retain.mean(0)) / 2
     scatter = [(rows - center).T @ (rows - center) / len(rows) for rows in (forget, retain)]
     covariance = (scatter[0] + scatter[1]) / 2
     system = covariance + ridge * covariance.trace() / d * torch.eye(d, dtype=torch.float64)
     expected = torch.linalg.solve(system, forget.mean(0) - retain.mean(0))
     torch.testing.assert_close(
-        ridge_gates(moments[0], [(moments[1], 1.0)], ridges=[ridge])[0], expected, rtol=1e-6, atol=1e-8
+        ridge_gates(forget, RetainedClass.of([(retained, 1.0)]), ridges=[ridge])[0], expected, rtol=1e-6, atol=1e-8
     )
 
 
@@ -109,7 +108,8 @@ def test_ridge_gate_of_two_kinds_of_retained_inputs_weighs_them_by_their_shares(
     system = covariance + ridge * covariance.trace() / d * torch.eye(d, dtype=torch.float64)
     difference = classes[0].mean(0) - (1 - share) * classes[1].mean(0) - share * classes[2].mean(0)
     expected = torch.linalg.solve(system, difference)
-    found = ridge_gates(moments[0], [(moments[1], 1 - share), (moments[2], share)], ridges=[ridge])[0]
+    retained = RetainedClass.of([(moments[1], 1 - share), (moments[2], share)])
+    found = ridge_gates(classes[0], retained, ridges=[ridge])[0]
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
 
 
@@ -200,11 +200,10 @@ def test_gate_is_sound_with_more_forget_inputs_than_dimensions_and_with_repeated
 
 
 def test_ridge_gate_is_sound_where_all_inputs_of_a_class_are_one():
-    moments = []
-    for row in (torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 1.0, 0.0])):
-        moments.append(Moments(3))
-        moments[-1].add(row.repeat(20, 1))
-    (weight,) = ridge_gates(moments[0], [(moments[1], 1.0)], ridges=[1e-3])
+    forget, retain = (torch.eye(3, dtype=torch.float64)[i].repeat(20, 1) for i in range(2))
+    moments = Moments(3)
+    moments.add(retain)
+    (weight,) = ridge_gates(forget, RetainedClass.of([(moments, 1.0)]), ridges=[1e-3])
     assert torch.isfinite(weight).all()
     assert float(weight[0] - weight[1]) > 0
     assert float(weight[2]) == 0
@@ -319,7 +318,8 @@ def test_bounds_lie_in_the_gap_and_in_order():
         (lambda: null_space(torch.eye(2), energy=1.0), "`energy`"),
         (lambda: null_space(torch.eye(2)), "`share` or `energy`"),
         (lambda: nullspace_gate(torch.ones(1, 2), torch.eye(2), gamma=0.0), "`gamma`"),
-        (lambda: ridge_gates(Moments(2), [(Moments(2), 1.0)], ridges=[0.1]), "examples"),
+        (lambda: RetainedClass.of([(Moments(2), 1.0)]), "examples"),
+        (lambda: ridge_gates(torch.empty(0, 2), _RETAINED, ridges=[0.1]), "examples"),
         (lambda: group_conformal_threshold(torch.ones(1), [0], alpha=1.0), "`alpha`"),
     ],
 )
@@ -368,10 +368,10 @@ def test_scores_of_a_solution_are_zero_on_retained_and_one_on_forget_means():
     known.add_forget(forget, [Role(frozenset({0}), 1)] * 6, [None] * 6)
     known.add_retain(retain, [Role(frozenset({0}), 1)] * 30)
     for parameter, values in (("ridge", [0.1, 1.0]), ("share", [0.4]), ("energy", [0.1])):
-        for gate in solve(known, 0, parameter, values, centred=True):
+        for gate in solve(known, 0, parameter, values, centred=True)[0]:
             assert float((retain @ gate.weight - gate.offset).mean()) == pytest.approx(0, abs=1e-6)
             assert float((forget @ gate.weight - gate.offset).mean()) == pytest.approx(1, abs=1e-5)
-        assert all(gate.offset == 0 for gate in solve(known, 0, parameter, values, centred=False))
+        assert all(gate.offset == 0 for gate in solve(known, 0, parameter, values, centred=False)[0])
 
 
 def test_gates_for_strict_levels_are_compared_by_a_threshold_of_more_groups():

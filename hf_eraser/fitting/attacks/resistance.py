@@ -83,7 +83,8 @@ def resist(
     not_tried = None
     if with_picture and source.attacks and hasattr(source.processor, "image_processor"):
         try:
-            shown["PGD against the gate", "image"] = _evading(source, config, gates, with_picture)
+            chosen = evenly(list(with_picture), _PGD_EXAMPLES)
+            shown["PGD against the gate", "image"] = evading(source, config, gates, chosen, _PGD)
         except ValueError as error:  # its image processor has no gradient
             not_tried = AttackResult("PGD against the gate", "image", 0, None, None, note=str(error))
 
@@ -110,10 +111,26 @@ def _answered(source: Source, examples: Sequence[Example]) -> float | None:
     return sum(holds(text, str(example.answer)) for text, example in zip(given, known)) / len(known)
 
 
-def _evading(
-    source: Source, config: SteeringAdapterConfig, gates: GateTensors, examples: Sequence[Example]
+def evading(
+    source: Source,
+    config: SteeringAdapterConfig,
+    gates: GateTensors,
+    examples: Sequence[Example],
+    attack: PGD,
+    *,
+    batch_size: int = 1,
 ) -> list[Example]:
-    """The examples with pictures perturbed to keep the gate shut."""
+    """
+    The examples with pictures perturbed to keep the gate shut, by who knows everything.
+
+    Args:
+        source: The model and its processor.
+        config: The adapter's configuration.
+        gates: The gates; of these, `weight` and `bounds` are read.
+        examples: Examples with pictures.
+        attack: How; distances in [0, 1] pixel units.
+        batch_size: Pictures at a time. The gradient takes many times the memory of a forward pass.
+    """
     layers = sorted(gates.weight)
 
     def objective(batch: Sequence[Example]) -> tuple[dict[str, Any], Loss]:
@@ -124,9 +141,9 @@ def _evading(
 
         return encode(source.processor, batch, source.model.device), loss
 
-    chosen = evenly(list(examples), _PGD_EXAMPLES)
-    # One at a time: the gradient takes many times the memory of the passes before.
     processor: Any = source.processor
     with reading(source.model, layers) as read:
-        found = perturb_examples(source.model, processor, chosen, _PGD, batch_size=1, objective=objective)
+        found = perturb_examples(
+            source.model, processor, examples, attack, batch_size=batch_size, objective=objective
+        )
     return [adversarial.example for adversarial in found]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -65,16 +64,16 @@ class Fitted:
         if fold in candidate.solutions:
             return candidate.solutions[fold]
         known = self.readings[candidate.place]
-        value, concept = candidate.value, candidate.concept
-        return solve(
+        ((solution,),) = solve(
             known,
             ALL,
             self.parameter,
-            [value],
+            [candidate.value],
             centred=self.centred,
-            concept=concept,
+            concepts=[candidate.concept],
             general_share=candidate.general_share,
-        )[0]
+        )
+        return solution
 
 
 def judge_gates(
@@ -123,15 +122,19 @@ def judge_gates(
     for place, known in readings.items():
         candidates[place] = []
         shares = GENERAL_SHARES if parameter == "ridge" and known.has_general else (0.0,)
-        for concept, share in itertools.product(tried[place.modality], shares):
+        of_modality = tried[place.modality]
+        for share in shares:
             of_fold = {
-                fold: solve(known, fold, parameter, values, centred=centred, concept=concept, general_share=share)
+                fold: solve(
+                    known, fold, parameter, values, centred=centred, concepts=of_modality, general_share=share
+                )
                 for fold in folds[place.modality]
             }
             candidates[place] += [
                 Candidate(
-                    place, concept, value, {fold: solved[i] for fold, solved in of_fold.items()}, general_share=share
+                    place, concept, value, {fold: of[k][i] for fold, of in of_fold.items()}, general_share=share
                 )
+                for k, concept in enumerate(of_modality)
                 for i, value in enumerate(values)
             ]
 

@@ -14,7 +14,7 @@ from ..reading.split import FOLDS, Role
 from .moments import Moments
 from .nullspace import leak, null_space, nullspace_gate
 from .places import Place, rows_at
-from .ridge import ridge_gates
+from .ridge import RetainedClass, ridge_gates
 
 
 Estimator = Literal["ridge", "nullspace"]
@@ -94,13 +94,16 @@ class Readings:
             if fitting:
                 self.retain[fold].add(rows[fitting])
 
-    def forget(self, fold: int, concept: Hashable) -> tuple[Tensor, Tensor]:
+    def forget(self, fold: int, concepts: Sequence[Hashable]) -> tuple[Tensor, list[Tensor]]:
         """
-        The forget readouts that fit a fold, (n, d), float64, and which of them are of a concept, (n,), bool; all of
-        them are of None.
+        The forget readouts that fit a fold, (n, d), float64, and for each concept which of them are of it, (n,), bool;
+        all of them are of None.
         """
         fitting = [row for row, role in enumerate(self._roles) if fold == ALL or fold in role.fits]
-        own = torch.tensor([concept in (None, self._concepts[row]) for row in fitting], dtype=torch.bool)
+        own = [
+            torch.tensor([concept in (None, self._concepts[row]) for row in fitting], dtype=torch.bool)
+            for concept in concepts
+        ]
         return torch.cat(self._forget)[fitting].to(torch.float64), own
 
 
@@ -170,11 +173,11 @@ def solve(
     values: Sequence[float],
     *,
     centred: bool,
-    concept: Hashable = None,
+    concepts: Sequence[Hashable] = (None,),
     general_share: float = 0.0,
-) -> list[Solution]:
+) -> list[list[Solution]]:
     """
-    The gates of one concept, place and fold, one for each value of the parameter.
+    The gates of one place and fold, for each concept one for each value of the parameter.
 
     Args:
         known: What was read there.
@@ -182,33 +185,43 @@ def solve(
         parameter: What gates are fitted with.
         values: The values of it.
         centred: Whether the score of an average retained readout is put at 0. A linear gate has no offset.
-        concept: The concept. What else is to be forgotten is of neither class to the discriminant, and to the null
+        concepts: The concepts. What else is to be forgotten is of neither class to the discriminant, and to the null
             space's regression, as in the paper's matrix, an input that another direction is for.
         general_share: Of the discriminant's retained class, the share of general traffic.
     """
-    (rows, own), retain = known.forget(fold, concept), known.retain[fold]
-    forget = Moments(retain.dim)
-    forget.add(rows[own])
+    retain = known.retain[fold]
+    rows, own = known.forget(fold, concepts)
     leaks: list[float | None] = [None] * len(values)
+    # What is the same for all concepts is decomposed once.
     if parameter == "ridge":
         kinds = [(retain, 1.0)]
         if general_share:
             kinds = [(retain, 1 - general_share), (known.general_moments(fold), general_share)]
-        weights = list(ridge_gates(forget, kinds, ridges=values))
+        retained = RetainedClass.of(kinds)
+        weights = [ridge_gates(rows[of_concept], retained, ridges=values) for of_concept in own]
     else:
-        weights = []
+        bases = [null_space(retain.second_moment, **{parameter: value}) for value in values]
         held_out = retain if fold == ALL else known.retain[ALL].without(retain)
-        for i, value in enumerate(values):
-            basis = null_space(retain.second_moment, **{parameter: value})
-            gamma = _RELATIVE_GAMMA * float((rows @ basis).square().sum(dim=1).mean())
-            gamma = max(gamma, torch.finfo(torch.float64).tiny)
-            weights.append(nullspace_gate(rows, basis, gamma=gamma, target=own))
-            leaks[i] = leak(held_out.second_moment, basis) if held_out.count else None
-    solutions = []
-    for weight, leaked in zip(weights, leaks):
-        offset = float(weight @ retain.mean) if centred else 0.0
-        distance = float(weight @ forget.mean) - offset
-        # Classes with the same mean have no distance, and their gate tells nothing.
-        scale = 1 / distance if distance > torch.finfo(torch.float64).eps else 1.0
-        solutions.append(Solution(weight * scale, offset * scale, leaked))
-    return solutions
+        if held_out.count:
+            leaks = [leak(held_out.second_moment, basis) for basis in bases]
+        gammas = [_RELATIVE_GAMMA * float((rows @ basis).square().sum(dim=1).mean()) for basis in bases]
+        tiny = torch.finfo(torch.float64).tiny
+        weights = [
+            torch.stack(
+                [nullspace_gate(rows, basis, gamma=max(g, tiny), target=of_concept) for basis, g in zip(bases, gammas)]
+            )
+            for of_concept in own
+        ]
+    return [
+        [_scaled(weight, leaked, rows[of_concept].mean(dim=0), retain.mean, centred) for weight, leaked in zip(of, leaks)]
+        for of, of_concept in zip(weights, own)
+    ]
+
+
+def _scaled(weight: Tensor, leaked: float | None, forget: Tensor, retained: Tensor, centred: bool) -> Solution:
+    """A gate vector brought to the scale of scores, by the means of both classes."""
+    offset = float(weight @ retained) if centred else 0.0
+    distance = float(weight @ forget) - offset
+    # Classes with the same mean have no distance, and their gate tells nothing.
+    scale = 1 / distance if distance > torch.finfo(torch.float64).eps else 1.0
+    return Solution(weight * scale, offset * scale, leaked)
