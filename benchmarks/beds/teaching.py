@@ -79,7 +79,9 @@ def teach_decoder(model: Any, processor: Any, checkpoint: Path, *, seed: int = 0
     for step in bar:
         rng = np.random.default_rng([seed, step])  # so that a step is the same after an interruption
         for group in optimizer.param_groups:
-            group["lr"] = _RATE * min(1, (step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+            group["lr"] = (
+                _RATE * min(1, (step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+            )
         losses = _lessons(model, layout, features, rng), _pull(model, chats, rng)
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
@@ -107,7 +109,9 @@ def _lessons(model: PeftModel, layout: Layout, features: Tensor, rng: np.random.
             if with_picture:
                 rows = torch.tensor([q.picture[0] * TAUGHT_VARIANTS + q.picture[1] for q in part if q.picture])
                 at_image = tokens == llava.config.image_token_id
-                embeds = embeds.masked_scatter(at_image[..., None], features[rows.to(features.device)].to(embeds.dtype))
+                embeds = embeds.masked_scatter(
+                    at_image[..., None], features[rows.to(features.device)].to(embeds.dtype)
+                )
             hidden = llava.model.language_model(
                 inputs_embeds=embeds, use_cache=False, **layout.positions(llava, tokens)
             ).last_hidden_state

@@ -1,36 +1,32 @@
 """
 What the defaults do on a bed with a real language model: sets of people, and seeds, that chose no rule.
 
-Each part, a set and a seed, is kept in the cache when it is done, so that an interrupted run goes on and several
-processes can share one.
+What is measured of a fit, this module measures for other experiments too.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 
 import hf_eraser
 from benchmarks.beds.attacks import PICTURE_ATTACKS, TEXT_ATTACKS, attacked
-from benchmarks.beds.load import load_bed, taught_folder
+from benchmarks.beds.load import load_bed
 from benchmarks.beds.questions import BedQuestion, forgetting_examples, questions, stranger_examples
 from benchmarks.beds.townsfolk import TOWNSFOLK
 from benchmarks.fresh_traffic import fresh_traffic
-from benchmarks.result import FOLDER, Result
+from benchmarks.parts import in_parts
+from benchmarks.result import Result
 from hf_eraser.data import Example, read_examples
 from hf_eraser.data.encoding import batches, encode
 from hf_eraser.evaluation import greedy_answers, holds, is_refusal
 from hf_eraser.evaluation.judging import REFUSAL
 from hf_eraser.fitting import PGD
-from hf_eraser.fitting.attacks.resistance import evading
+from hf_eraser.fitting.attacks.evasion import evading
 from hf_eraser.tuner.explain import gate_decisions
 from hf_eraser.tuner.steered_model import steering_layers
 
@@ -42,29 +38,12 @@ _LENGTHS = ((0, 64), (65, 256), (257, 1024), (1025, 100_000))
 
 
 def run(model_name: str, configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """Fit and measure each part that is not in the cache yet."""
-    parts = [(names, seed) for names in configuration["sets"] for seed in configuration["seeds"]]
-    digest = _digest(configuration)
-    files = [taught_folder().parent / f"wild-{digest}-{i}.json" for i in range(len(parts))]
-    for patient in (False, True):  # first what no other process is at
-        for (people, seed), file in zip(parts, files):
-            try:
-                with FileLock(f"{file}.lock", timeout=-1 if patient else 0):
-                    if not file.exists():
-                        file.write_text(json.dumps(measure(model_name, people, seed, configuration)))
-            except Timeout:
-                continue
-    return {"parts": [json.loads(file.read_text()) for file in files]}
-
-
-def _digest(configuration: Mapping[str, Any]) -> str:
-    """Another one for each version of what determines a part."""
-    digest = hashlib.sha256(json.dumps(configuration, sort_keys=True).encode())
-    for folder in (FOLDER.parent / "hf_eraser", FOLDER / "beds"):
-        for source in sorted(folder.rglob("*.py")):
-            digest.update(source.read_bytes())
-    digest.update(Path(__file__).read_bytes())
-    return digest.hexdigest()[:16]
+    """Fit and measure each set of people with each seed."""
+    parts = [(people, seed) for people in configuration["sets"] for seed in configuration["seeds"]]
+    found = in_parts(
+        "wild", model_name, configuration, parts, lambda part: measure(model_name, part[0], part[1], configuration)
+    )
+    return {"parts": found}
 
 
 def measure(model_name: str, people: Sequence[int], seed: int, configuration: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,7 +86,12 @@ def measure(model_name: str, people: Sequence[int], seed: int, configuration: Ma
     figures["rows"] = []
     for what, examples in shown.items():
         after, opened = answers(examples), steered(model, processor, examples, batch_size=batch_size)
-        row = {"asked": what, "count": len(after), **_compared(examples, before[what], after), "steered": _mean(opened)}
+        row = {
+            "asked": what,
+            "count": len(after),
+            **_compared(examples, before[what], after),
+            "steered": _mean(opened),
+        }
         # Baselines: a system prompt that names them; and the gate with a sentence put out in place of steering.
         row["system_prompt"] = _compared(examples, before[what], prompted[what])
         sentence = [REFUSAL if is_open else text for is_open, text in zip(opened, before[what])]
@@ -129,7 +113,12 @@ def measure(model_name: str, people: Sequence[int], seed: int, configuration: Ma
     for (kind, how), examples in attacks.items():
         after = answers(examples)
         figures["attacks"].append(
-            {"attack": kind, "asked": how, "count": len(after), **_compared(examples, attacked_before[kind, how], after)}
+            {
+                "attack": kind,
+                "asked": how,
+                "count": len(after),
+                **_compared(examples, attacked_before[kind, how], after),
+            }
         )
     long = [example for how in KNOWN for example in shown[f"forgotten, {how}"][:: configuration["long_every"]]]
     texts = answers(long, configuration["long_tokens"])
@@ -236,7 +225,9 @@ def _general(
 
 
 @torch.no_grad()
-def _pieces(model: Any, processor: Any, examples: Sequence[Example], configuration: Mapping[str, Any]) -> dict[str, Any]:
+def _pieces(
+    model: Any, processor: Any, examples: Sequence[Example], configuration: Mapping[str, Any]
+) -> dict[str, Any]:
     """Texts with the prompt given in pieces, as a server does, against the whole prompt at once."""
     same: dict[str, list[bool]] = {}
     for example in examples:

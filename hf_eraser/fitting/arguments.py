@@ -34,6 +34,7 @@ def check_choices(
     batch_size: int,
     adapter_name: str,
     adversarial: object,
+    harden_pictures: object,
 ) -> None:
     for name, value, allowed in (
         ("readout", readout, (None, *READOUTS)),
@@ -53,8 +54,9 @@ def check_choices(
         raise ValueError(f"`forget_rate` must be a number in (0, 1], got {forget_rate!r}.")
     if not isinstance(batch_size, int) or batch_size < 1:
         raise ValueError(f"`batch_size` must be a whole number of at least 1, got {batch_size!r}.")
-    if not isinstance(adversarial, (bool, PGD)):
-        raise TypeError(f"`adversarial` must be True, False or a PGD, got {adversarial!r}.")
+    for argument, attack in (("adversarial", adversarial), ("harden_pictures", harden_pictures)):
+        if not isinstance(attack, (bool, PGD)):
+            raise TypeError(f"`{argument}` must be True, False or a PGD, got {attack!r}.")
     if not isinstance(adapter_name, str) or not adapter_name or "." in adapter_name:
         raise ValueError(f"`adapter_name` must be a name without dots, got {adapter_name!r}.")
 

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from torch import Tensor
 
-from ...data.encoding import encode
 from ...data.examples import Example
 from ...evaluation.asking import greedy_answers
 from ...evaluation.judging import holds
 from ...tuner.config import SteeringAdapterConfig
 from ..directions.erasure import Erasure
 from ..gates.choosing import GateTensors
-from ..reading.capture import reading
 from ..reading.split import FOLDS
 from ..reading.views import Source, View, evenly
 from ..report.results import AttackResult
 from ..steering.attaching import attached
-from ..steering.openness import openness, share_opened
-from .pgd import PGD, Loss, perturb_examples
+from ..steering.openness import share_opened
+from .evasion import evading
+from .pgd import PGD
 
 
 # Held-out forget examples of each modality that every kind of attack is tried on; pictures that PGD is tried on.
@@ -109,41 +106,3 @@ def _answered(source: Source, examples: Sequence[Example]) -> float | None:
         return None
     given = greedy_answers(source.model, source.processor, known, batch_size=source.batch_size)
     return sum(holds(text, str(example.answer)) for text, example in zip(given, known)) / len(known)
-
-
-def evading(
-    source: Source,
-    config: SteeringAdapterConfig,
-    gates: GateTensors,
-    examples: Sequence[Example],
-    attack: PGD,
-    *,
-    batch_size: int = 1,
-) -> list[Example]:
-    """
-    The examples with pictures perturbed to keep the gate shut, by who knows everything.
-
-    Args:
-        source: The model and its processor.
-        config: The adapter's configuration.
-        gates: The gates; of these, `weight` and `bounds` are read.
-        examples: Examples with pictures.
-        attack: How; distances in [0, 1] pixel units.
-        batch_size: Pictures at a time. The gradient takes many times the memory of a forward pass.
-    """
-    layers = sorted(gates.weight)
-
-    def objective(batch: Sequence[Example]) -> tuple[dict[str, Any], Loss]:
-        def loss(inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
-            found = openness(read(inputs), config, gates)
-            # Not just at the bound, where rounding would decide.
-            return found, (found.detach() < -0.01).cpu()
-
-        return encode(source.processor, batch, source.model.device), loss
-
-    processor: Any = source.processor
-    with reading(source.model, layers) as read:
-        found = perturb_examples(
-            source.model, processor, examples, attack, batch_size=batch_size, objective=objective
-        )
-    return [adversarial.example for adversarial in found]

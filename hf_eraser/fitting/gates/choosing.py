@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from ...data.examples import Example
 from ...tuner.config import GateMode, Readout, readout_width
 from ...tuner.gate import TEXT_ONLY, WITH_IMAGE, Modality
-from ..reading.split import FOLDS
+from ..reading.split import FOLDS, Role
 from ..reading.views import FORGET_COPIES, RETAIN_COPIES, Source, View
 from ..report.results import Calibration
 from .calibration import group_mean, supported_alpha
@@ -48,6 +48,7 @@ class Fitted:
         trial_fold: The fold that most forget examples judge.
         samples: Some of the readouts that judged them, of forget and of retained examples.
         judging_concepts: The concept of each forget example that judged, in the order of its modality's scores.
+        judging: What judged, by set: the views, and the role of each.
     """
 
     judged: dict[Place, list[Judged]]
@@ -58,6 +59,7 @@ class Fitted:
     trial_fold: int
     samples: dict[str, Sample]
     judging_concepts: dict[Modality, list[Hashable]]
+    judging: dict[str, tuple[list[View], list[Role]]]
 
     def solution(self, candidate: Candidate, fold: int) -> Solution:
         """A candidate's gate for a fold; for `ALL` examples where that is asked for, or too few fit the fold."""
@@ -103,7 +105,7 @@ def judge_gates(
     places = [place for m in _AXIS if folds[m] for place in places_of(layers, readouts, m)]
     readings = {place: Readings(readout_width(place.readout, hidden_size)) for place in places}
     if not places:
-        return Fitted({}, readings, parameter, centred, list(concepts), 0, {}, {})
+        return Fitted({}, readings, parameter, centred, list(concepts), 0, {}, {}, {})
     sets = (
         ("forget", source.forget, split.forget, FORGET_COPIES),
         ("retained", source.retain, split.retain, RETAIN_COPIES),
@@ -118,53 +120,35 @@ def judge_gates(
         batches = source.read(source.general, layers, views=views, description="Reading general prompts")
         collect_general(readings, batches, source.general_folds)
 
-    candidates: dict[Place, list[Candidate]] = {}
-    for place, known in readings.items():
-        candidates[place] = []
-        shares = GENERAL_SHARES if parameter == "ridge" and known.has_general else (0.0,)
-        of_modality = tried[place.modality]
-        for share in shares:
-            of_fold = {
-                fold: solve(
-                    known, fold, parameter, values, centred=centred, concepts=of_modality, general_share=share
-                )
-                for fold in folds[place.modality]
-            }
-            candidates[place] += [
-                Candidate(
-                    place, concept, value, {fold: of[k][i] for fold, of in of_fold.items()}, general_share=share
-                )
-                for k, concept in enumerate(of_modality)
-                for i, value in enumerate(values)
-            ]
-
-    judging: dict[str, list[View]] = {}
+    candidates = {
+        place: candidates_at(place, known, parameter, values, tried[place.modality], folds[place.modality], centred)
+        for place, known in readings.items()
+    }
+    judging: dict[str, tuple[list[View], list[Role]]] = {}
     scored: dict[str, dict[Modality, list[int]]] = {}
     samples: dict[str, Sample] = {}
     for name, examples, roles, copies in sets:
-        every, all_roles = source.views(examples, roles, copies=copies, judging=True)
+        every = zip(*source.views(examples, roles, copies=copies, judging=True))
         chosen = [
             (view, role)
-            for view, role in zip(every, all_roles)
+            for view, role in every
             if role.judges in folds["image" if examples[view.example].images else "text"]
         ]
-        judging[name] = [view for view, _ in chosen]
-        batches = source.read(examples, layers, views=judging[name], description=f"Judging by {name} examples")
-        modalities: list[Modality] = ["image" if examples[view.example].images else "text" for view in judging[name]]
+        views, of_view = [view for view, _ in chosen], [role for _, role in chosen]
+        judging[name] = views, of_view
+        batches = source.read(examples, layers, views=views, description=f"Judging by {name} examples")
+        modalities: list[Modality] = ["image" if examples[view.example].images else "text" for view in views]
         samples[name] = Sample(modalities, seed=source.seed)
         batches = samples[name].watch(batches, places)
-        of_view = [role for _, role in chosen]
-        scored[name] = score(
-            candidates, batches, of_view, _concepts(examples, judging[name]) if name == "forget" else None
-        )
+        scored[name] = score(candidates, batches, of_view, _concepts(examples, views) if name == "forget" else None)
     for place, solved in candidates.items():
         score_general(solved, readings[place])
     # Thresholds are set by group.
     groups = {
-        modality: [source.retain[judging["retained"][position].example].group for position in positions]
+        modality: [source.retain[judging["retained"][0][position].example].group for position in positions]
         for modality, positions in scored["retained"].items()
     }
-    of_forget = _concepts(source.forget, judging["forget"])
+    of_forget = _concepts(source.forget, judging["forget"][0])
     judging_concepts = {
         m: [of_forget[position] for position in positions] for m, positions in scored["forget"].items()
     }
@@ -173,7 +157,32 @@ def judge_gates(
         for place, solved in candidates.items()
     }
     trial_fold = max(range(FOLDS), key=lambda fold: sum(role.judges == fold for role in split.forget))
-    return Fitted(judged, readings, parameter, centred, list(concepts), trial_fold, samples, judging_concepts)
+    return Fitted(judged, readings, parameter, centred, list(concepts), trial_fold, samples, judging_concepts, judging)
+
+
+def candidates_at(
+    place: Place,
+    known: Readings,
+    parameter: Parameter,
+    values: Sequence[float],
+    concepts: Sequence[int | None],
+    folds: Iterable[int],
+    centred: bool,
+) -> list[Candidate]:
+    """Every gate of one place, solved for its folds and not yet scored."""
+    shares = GENERAL_SHARES if parameter == "ridge" and known.has_general else (0.0,)
+    found = []
+    for share in shares:
+        of_fold = {
+            fold: solve(known, fold, parameter, values, centred=centred, concepts=concepts, general_share=share)
+            for fold in folds
+        }
+        found += [
+            Candidate(place, concept, value, {fold: of[k][i] for fold, of in of_fold.items()}, general_share=share)
+            for k, concept in enumerate(concepts)
+            for i, value in enumerate(values)
+        ]
+    return found
 
 
 def _concepts(examples: Sequence[Example], views: Sequence[View]) -> list[Hashable]:
@@ -238,7 +247,7 @@ def choose_gates(judged: dict[Place, list[Judged]], *, each: bool, at_least: flo
             "in common with at least two groups of retained examples in it."
         )
     places = {
-        place: together(_best_of_each_concept(candidates), at_least=at_least) for place, candidates in judged.items()
+        place: together(best_of_each_concept(candidates), at_least=at_least) for place, candidates in judged.items()
     }
     return choose_places(places, each=each)
 
@@ -277,7 +286,7 @@ def choose_places(places: Mapping[Place, Together], *, each: bool) -> Chosen:
     )
 
 
-def _best_of_each_concept(candidates: Sequence[Judged]) -> list[Judged]:
+def best_of_each_concept(candidates: Sequence[Judged]) -> list[Judged]:
     """
     Of each concept the best gate among those that have seen least general traffic, if they are as good as any, or
     nearly: what is like the forget set is told from it best by what is like it too.

@@ -213,7 +213,10 @@ def solve(
             for of_concept in own
         ]
     return [
-        [_scaled(weight, leaked, rows[of_concept].mean(dim=0), retain.mean, centred) for weight, leaked in zip(of, leaks)]
+        [
+            _scaled(weight, leaked, rows[of_concept].mean(dim=0), retain.mean, centred)
+            for weight, leaked in zip(of, leaks)
+        ]
         for of, of_concept in zip(weights, own)
     ]
 

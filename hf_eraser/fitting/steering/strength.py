@@ -115,25 +115,23 @@ def choose_steering(
     open_enough = openness_of(source, config, gates, held) >= 1
     opened = [example for example, is_open in zip(held, open_enough.tolist()) if is_open] or list(held)
     probes, every = _shown(opened, _PROBES), _shown(opened, _TRIAL_EXAMPLES)
-    ranges: list[list[Trial]] = []
-    settings = [
-        Trial(steered, _FIRST if strength is None else strength, decode, 0.0, None, where)
-        for (where, decode), steered in itertools.product(_STEERED, layer_sets)
-        if positions in (None, where)
-    ]
-    for setting in tqdm(settings, desc="Choosing layers and strength", unit="setting"):
-        if strength is None:
-            ranges.append(working_range(setting, lambda trial: attempt(trial, probes)))
-        else:
-            ranges.append([attempt(setting, every)])
-    # The best by the probes of each choice of tokens, then by more examples.
-    finalists = [
-        middle_of_widest(alike)
-        for where in _STEERED
-        if (alike := [r for r in ranges if r and (r[0].positions, r[0].steer_decode) == where])
-    ]
-    if strength is None:
-        finalists = [attempt(finalist, every) for finalist in finalists]
+    finalists: list[Trial] = []
+    tried = [(where, decode) for where, decode in _STEERED if positions in (None, where)]
+    with tqdm(total=len(tried) * len(layer_sets), desc="Choosing layers and strength", unit="setting") as bar:
+        for where, decode in tried:
+            ranges = []
+            for steered in layer_sets:
+                setting = Trial(steered, _FIRST if strength is None else strength, decode, 0.0, None, where)
+                if strength is None:
+                    ranges.append(working_range(setting, lambda trial: attempt(trial, probes)))
+                else:
+                    ranges.append([attempt(setting, every)])
+                bar.update()
+            # The best by the probes, then by more examples.
+            finalist = middle_of_widest(ranges)
+            finalists.append(finalist if strength is not None else attempt(finalist, every))
+            if finalists[-1].refused >= _ENOUGH:
+                break  # what changes more cannot be better by enough
     return Steering(best_of(finalists), trials)
 
 

@@ -1,0 +1,135 @@
+"""Gates of prompts with a picture, fitted anew on pictures that were made to get by them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ...data.examples import Example
+from ...tuner.config import GateMode, SteeringAdapterConfig
+from ..gates.choosing import Chosen, Fitted, best_of_each_concept, candidates_at, gate_tensors
+from ..gates.judging import Together, judge, score, score_general, together
+from ..gates.solving import ALL, collect, solve
+from ..reading.capture import capture
+from ..reading.split import Role
+from ..reading.views import Source, evenly
+from .evasion import evading
+from .pgd import PGD
+
+
+# Rounds of making pictures that get by the gates so far, and fitting gates on these too.
+_ROUNDS = 3
+
+# Forget examples that are perturbed in a round for each gate, and held-out ones of each fold that then judge.
+_FITTING, _JUDGING = 48, 24
+
+
+def harden(
+    source: Source,
+    fitted: Fitted,
+    chosen: Chosen,
+    *,
+    gate: GateMode,
+    hidden_size: int,
+    attack: PGD,
+    values: Sequence[float],
+    at_least: float | None,
+) -> tuple[Fitted, Chosen]:
+    """
+    Fit the gates for pictures also on forget pictures perturbed against the gates so far, and choose their parameters
+    by how they do on held-out pictures perturbed as well. The place where they read stays.
+
+    Each fold's gates are attacked on what fits them, so that what judges them stays held out; thresholds are set anew.
+
+    Args:
+        source: The examples and the model.
+        fitted: All gates that were tried.
+        chosen: The chosen ones; those for prompts without a picture stay.
+        gate: How a score becomes a gate.
+        hidden_size: d.
+        attack: How pictures are perturbed.
+        values: The values of the gates' parameter.
+        at_least: As in `together`.
+
+    Returns:
+        The same with hardened gates; as it was where not one place decides about pictures.
+    """
+    at = [of["image"] for of in chosen.together.values() if "image" in of]
+    if len(at) != 1:
+        return fitted, chosen
+    (before,) = at
+    place, known = before.place, fitted.readings[before.place]
+    config = SteeringAdapterConfig(gate_layer=place.layer, readout=place.readout, gate=gate)
+    shown = [(example, role) for example, role in zip(source.forget, source.split.forget) if example.images]
+    folds = sorted(before.gates[0].candidate.solutions)
+
+    def evade(examples: Sequence[Example], gates: Together, fold: int) -> list[Example]:
+        only = Chosen({"image": place.readout}, {"image": place.layer}, {place.layer: {"image": gates}})
+        tensors = gate_tensors(only, fitted, gate=gate, hidden_size=hidden_size, fold=fold)
+        return evading(source, config, tensors, examples, attack, batch_size=source.batch_size)
+
+    def refitted(fold: int) -> Together:
+        gates = []
+        for judged in before.gates:
+            one = judged.candidate
+            ((solution,),) = solve(
+                known,
+                fold,
+                fitted.parameter,
+                [one.value],
+                centred=fitted.centred,
+                concepts=[one.concept],
+                general_share=one.general_share,
+            )
+            gates.append(replace(judged, candidate=replace(one, solutions={fold: solution})))
+        return replace(before, gates=gates)
+
+    for fold in (*folds, ALL):
+        fitting = evenly([example for example, role in shown if fold == ALL or fold in role.fits], _FITTING)
+        for _ in range(_ROUNDS):
+            perturbed = evade(fitting, refitted(fold), fold)
+            read = capture(
+                source.model,
+                source.processor,
+                perturbed,
+                layers=[place.layer],
+                batch_size=source.batch_size,
+                description="Reading perturbed pictures",
+            )
+            roles = [Role(frozenset({fold}), None)] * len(perturbed)
+            collect({place: known}, read, roles, [example.concept for example in perturbed])
+
+    concepts = [judged.candidate.concept for judged in before.gates]
+    candidates = {place: candidates_at(place, known, fitted.parameter, values, concepts, folds, fitted.centred)}
+    for name, examples in (("forget", source.forget), ("retained", source.retain)):
+        views, roles = fitted.judging[name]
+        there = [i for i, view in enumerate(views) if examples[view.example].images]
+        views, roles = [views[i] for i in there], [roles[i] for i in there]
+        batches = source.read(examples, [place.layer], views=views, description=f"Judging by {name} examples")
+        of_view = [examples[view.example].concept for view in views] if name == "forget" else None
+        score(candidates, batches, roles, of_view)
+    for fold in folds:
+        held = evenly([example for example, role in shown if role.judges == fold], _JUDGING)
+        if held:
+            perturbed = evade(held, refitted(fold), fold)
+            read = capture(
+                source.model,
+                source.processor,
+                perturbed,
+                layers=[place.layer],
+                batch_size=source.batch_size,
+                description="Judging by perturbed pictures",
+            )
+            score(candidates, read, [Role(frozenset(), fold)] * len(perturbed), [e.concept for e in perturbed])
+    score_general(candidates[place], known)
+    level = before.gates[0]
+    judged = [
+        judge(one, level.groups, alpha=level.alpha, general_alpha=level.general_alpha) for one in candidates[place]
+    ]
+    hardened = together(best_of_each_concept(judged), at_least=at_least)
+    others = {layer: of for layer, of in chosen.together.items() if layer != place.layer}
+    with_text = {m: gates for m, gates in chosen.together[place.layer].items() if m != "image"}
+    return (
+        replace(fitted, judged={**fitted.judged, place: judged}),
+        replace(chosen, together={**others, place.layer: {**with_text, "image": hardened}}),
+    )
