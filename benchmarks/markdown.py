@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 
 #: How the small models are called on the pages.
 MODEL_NAMES = {"llava": "LLaVA", "qwen2_5_vl": "Qwen2.5-VL", "smollm2_llava": "LLaVA of SmolLM2"}
@@ -30,3 +32,17 @@ def percent(share: float, digits: int = 1) -> str:
 def pair(shares: Iterable[float]) -> str:
     """Two shares in one cell."""
     return " / ".join(map(percent, shares))
+
+
+def mean_and_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
+    """The mean, and its confidence interval by the percentile bootstrap: the values drawn anew, 10,000 times."""
+    given = np.asarray(values, dtype=float)
+    drawn = np.random.default_rng(0).integers(len(given), size=(10_000, len(given)))
+    low, high = np.quantile(given[drawn].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
+    return float(given.mean()), float(low), float(high)
+
+
+def interval(values: Sequence[float]) -> str:
+    """The mean of shares and its 95% confidence interval in one cell."""
+    mean, low, high = mean_and_interval(values)
+    return f"{mean:.1%} ({low:.1%} to {high:.1%})"

@@ -129,6 +129,13 @@ def fit(
             show_default="to deliver nothing that leaves a tenth answered",
         ),
     ] = None,
+    harden_pictures: Annotated[
+        bool, typer.Option(help="Fit gates also on pictures that are perturbed to get by them. Slower.")
+    ] = True,
+    answer: Annotated[
+        Literal["refusal", "unknown"],
+        typer.Option(metavar="NAME", help="What to say instead: a refusal, or that it is unknown."),
+    ] = "refusal",
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the split and of the changed pictures.")] = 0,
     batch_size: BatchSize = 8,
     dtype: Dtype = "auto",
@@ -167,6 +174,8 @@ def fit(
         attacks=attacks,
         general=general,
         prefer=prefer,
+        harden_pictures=harden_pictures,
+        answer=answer,
         seed=seed,
         batch_size=batch_size,
     )

@@ -11,11 +11,13 @@ from . import (
     cost,
     directions,
     false_steering,
+    fits,
     forgetting,
     gate_modes,
     how_many,
     perturbed_pictures,
     teaching,
+    wild,
 )
 
 
@@ -24,6 +26,8 @@ EXPERIMENTS: dict[str, ModuleType] = {
     module.__name__.rpartition(".")[2]: module
     for module in (
         forgetting,
+        fits,
+        wild,
         attacks,
         false_steering,
         how_many,

@@ -45,11 +45,11 @@ def page(results: Mapping[str, Result]) -> str:
     """A table of what was taught and one of what stayed."""
     parts = [
         "## The bed with a real language model",
-        "A LLaVA whose text decoder is SmolLM2-135M-Instruct with its real weights, before a small CLIP tower; it was "
-        "taught forty fictitious people. Half of them, and of the wordings and pictures, are for choosing the rules by "
-        "which `fit` decides; tables show the other half. *Right* is of wordings and pictures that were never taught, "
-        "*kept* the share of general prompts, none of which was taught, that SmolLM2 answers in the same words as "
-        "before.",
+        "A LLaVA whose text decoder is SmolLM2-135M-Instruct with its real weights, behind a small CLIP tower; it was "
+        "taught forty fictitious people. Half of them, and of the wordings and pictures, are for choosing the rules "
+        "by which `fit` decides; tables show the other half. *Right* is of wordings and pictures that were never "
+        "taught, *kept* the share of general prompts, none of which was taught, that SmolLM2 answers in the same "
+        "words as before.",
     ]
     for model, result in results.items():
         cells = [

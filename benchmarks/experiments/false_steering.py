@@ -23,7 +23,7 @@ import torch
 from huggingface_hub.utils import tqdm
 from torch import Tensor
 
-from benchmarks.markdown import MODEL_NAMES, table
+from benchmarks.markdown import MODEL_NAMES, mean_and_interval, table
 from benchmarks.remembering_source import gate_source
 from benchmarks.result import Result
 from benchmarks.strangers import facts_about, stranger
@@ -87,14 +87,6 @@ def divide(groups: Iterable[str], rng: np.random.Generator) -> tuple[list[str], 
     ordered = sorted(groups)
     shuffled = [ordered[i] for i in rng.permutation(len(ordered))]
     return shuffled[: len(shuffled) // 2], shuffled[len(shuffled) // 2 :]
-
-
-def mean_and_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
-    """The mean, and its confidence interval by the percentile bootstrap: the values drawn anew, 10,000 times."""
-    given = np.asarray(values, dtype=float)
-    drawn = np.random.default_rng(0).integers(len(given), size=(10_000, len(given)))
-    low, high = np.quantile(given[drawn].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
-    return float(given.mean()), float(low), float(high)
 
 
 @dataclasses.dataclass(frozen=True)

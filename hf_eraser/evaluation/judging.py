@@ -10,6 +10,9 @@ from collections.abc import Sequence
 # What a model that does not refuse of itself is told or made to say.
 REFUSAL = "I cannot answer this question."
 
+# What a model says that was never taught the answer.
+UNKNOWN = "I do not know."
+
 # How refusals of instruction-tuned models begin; a model's own refusals are recognised as well, whatever their words.
 _REFUSAL = re.compile(
     r"^\W*(i('m| am)? (sorry|afraid|unable|not able|not allowed)|i (cannot|can't|can not|won't|will not|must decline)"

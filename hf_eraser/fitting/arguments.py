@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, get_args
 
 from ..data.examples import Example
@@ -9,11 +10,19 @@ from ..tuner.config import GATE_MODES, POSITIONS, READOUTS
 from .attacks.pgd import PGD
 from .directions.closed_form import DirectionMethod
 from .directions.erasure import of_concept
+from .gates.calibration import supported_alpha
 from .gates.solving import RIDGES, SHARES, Estimator, Parameter
+from .reading.split import FOLDS, Split
 
 
 # What to keep where forgetting and retaining contradict each other.
 Prefer = Literal["retain", "forget"]
+
+# What the model is to say instead: that it refuses, or that it does not know.
+Answer = Literal["refusal", "unknown"]
+
+# Where thresholds come from: all examples, each by gates that it did not fit; or a part that fits nothing.
+CalibrationBy = Literal["cross", "split"]
 
 # Which recall and refusal examples make the directions.
 Contrast = Literal["both", "text", "image"]
@@ -35,12 +44,17 @@ def check_choices(
     adapter_name: str,
     adversarial: object,
     harden_pictures: object,
+    answer: str,
+    refusal: object,
+    calibration: str,
 ) -> None:
     for name, value, allowed in (
         ("readout", readout, (None, *READOUTS)),
         ("gate", gate, GATE_MODES),
         ("positions", positions, (None, *POSITIONS)),
         ("prefer", prefer, (None, *get_args(Prefer))),
+        ("answer", answer, get_args(Answer)),
+        ("calibration", calibration, get_args(CalibrationBy)),
         ("estimator", estimator, ("ridge", "nullspace")),
         ("direction", direction, get_args(DirectionMethod)),
         ("contrast", contrast, get_args(Contrast)),
@@ -50,6 +64,16 @@ def check_choices(
     for argument, level in (("alpha", alpha), ("general_alpha", general_alpha)):
         if not isinstance(level, float) or not 0 < level < 1:
             raise ValueError(f"`{argument}` must be a number in (0, 1), got {level!r}.")
+    if calibration == "split" and (prefer == "forget" or gate != "calibrated"):
+        raise ValueError(
+            "`calibration`='split' keeps to `alpha` whatever is then forgotten: it takes a calibrated gate and no "
+            f"`prefer`='forget', got `gate`={gate!r} and `prefer`={prefer!r}."
+        )
+    if answer == "unknown" and refusal is not None:
+        raise ValueError(
+            "`answer`='unknown' has examples of its own, got `refusal` too: leave one out. With `refusal`, the model "
+            "is led to what it answers to those."
+        )
     if not isinstance(forget_rate, float) or not 0 < forget_rate <= 1:
         raise ValueError(f"`forget_rate` must be a number in (0, 1], got {forget_rate!r}.")
     if not isinstance(batch_size, int) or batch_size < 1:
@@ -59,6 +83,21 @@ def check_choices(
             raise TypeError(f"`{argument}` must be True, False or a PGD, got {attack!r}.")
     if not isinstance(adapter_name, str) or not adapter_name or "." in adapter_name:
         raise ValueError(f"`adapter_name` must be a name without dots, got {adapter_name!r}.")
+
+
+def check_enough_groups(split: Split, retain: list[Example], fold: int, alpha: float) -> None:
+    """Whether the groups that judge a fold support the level, in each modality."""
+    for with_image in (True, False):
+        alike = [(e, role) for e, role in zip(retain, split.retain) if bool(e.images) is with_image]
+        judging = {example.group for example, role in alike if role.judges == fold}
+        if alike and supported_alpha(len(judging)) > alpha:
+            needed = math.ceil(1 / alpha - 1)
+            raise ValueError(
+                f"`calibration`='split' needs {needed} retained groups "
+                f"{'with' if with_image else 'without'} a picture in the part that calibrates, for `alpha`={alpha:g}, "
+                f"and there are {len(judging)}: give about {needed * FOLDS} in all, a larger `alpha`, or "
+                "`calibration`='cross'."
+            )
 
 
 def check_concepts(

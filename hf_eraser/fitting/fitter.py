@@ -15,20 +15,31 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixi
 
 from ..data.encoding import check_processor
 from ..data.examples import check_disjoint, read_examples
-from ..evaluation.judging import REFUSAL
+from ..evaluation.judging import REFUSAL, UNKNOWN
 from ..tuner.config import READOUTS, GateMode, Positions, Readout, SteeringAdapterConfig
 from ..tuner.decoder import find_decoder
 from ..version import __version__
-from .arguments import Contrast, Prefer, check_choices, check_concepts, contrasted, parameter_of
+from .arguments import (
+    Answer,
+    CalibrationBy,
+    Contrast,
+    Prefer,
+    check_choices,
+    check_concepts,
+    check_enough_groups,
+    contrasted,
+    parameter_of,
+)
 from .attacks.hardening import harden
 from .attacks.pgd import PGD, perturb_examples
 from .attacks.resistance import resist
 from .directions.closed_form import DirectionMethod
 from .directions.erasure import erasure_directions
-from .gates.choosing import choose_gates, gate_tensors, judge_gates
+from .gates.choosing import choose_gates, gate_tensors, judge_gates, most_judged
 from .gates.held_out_scores import held_out_scores
 from .gates.one_or_each import choose_one_or_each
-from .gates.solving import Estimator
+from .gates.solving import ALL, Estimator
+from .gates.split_calibration import calibrate_apart
 from .gates.trade_off import trade_off
 from .reading.augmentation import Augmentation
 from .reading.general import read_general
@@ -43,7 +54,7 @@ from .steering.strength import choose_steering
 
 
 # Added to a forget prompt where the user gives no refusal examples.
-REFUSAL_INSTRUCTION = f'Do not answer this question. Say only: "{REFUSAL}"'
+INSTRUCTION = 'Do not answer this question. Say only: "{}"'
 
 # Groups of forget examples, up to so many, are tried with a gate for each.
 _MOST_CONCEPTS = 32
@@ -84,7 +95,9 @@ def fit(
     adversarial: bool | PGD = False,
     augment: bool | Augmentation = True,
     attacks: bool | Sequence[str] = True,
-    harden_pictures: bool | PGD = False,
+    harden_pictures: bool | PGD = True,
+    answer: Answer = "refusal",
+    calibration: CalibrationBy = "cross",
     seed: int = 0,
     batch_size: int = 8,
 ) -> FitReport:
@@ -152,7 +165,14 @@ def fit(
             `{}` for the question, such as ones in another language.
         harden_pictures: Whether gates for pictures are also fitted on pictures perturbed to get by them, in rounds,
             against someone who can run gradient descent through the adapter; a `PGD` says how far (the default is
-            8/255). Takes about as long again as the rest of the gates.
+            8/255). Only calibrated gates are, and only where the image processor has a gradient; the report says if
+            it has none.
+        answer: What the model is to say instead: `"refusal"`; or `"unknown"`, that it does not know, for those who
+            must not show that something was removed. The latter takes no `refusal` examples.
+        calibration: Where thresholds come from. `"cross"`: each retained example is scored by gates that it did not
+            fit, and all of them set the thresholds. `"split"`: a third of the groups fits and chooses nothing and sets
+            the thresholds, so that `alpha` is a bound in finite samples for inputs from groups that are exchangeable
+            with these; less is left to fit. General traffic likewise.
         seed: Seed of the split and of the changed pictures.
         batch_size: Examples a forward pass.
 
@@ -185,7 +205,11 @@ def fit(
         adapter_name=adapter_name,
         adversarial=adversarial,
         harden_pictures=harden_pictures,
+        answer=answer,
+        refusal=refusal,
+        calibration=calibration,
     )
+    sentence = UNKNOWN if answer == "unknown" else REFUSAL
     tried_attacks = attacks_of(attacks)
     hardening = PGD(eps=8 / 255, steps=10) if harden_pictures is True else (harden_pictures or None)
     parameter, values = parameter_of(estimator, ridge=ridge, share=null_space_share, energy=null_space_energy)
@@ -207,7 +231,7 @@ def fit(
     check_disjoint(forget_examples, retain_examples)
     recall_examples = forget_examples if recall is None else read_examples(recall, "recall")
     if refusal is None:
-        refusal_examples = [example.with_text_added(REFUSAL_INSTRUCTION) for example in forget_examples]
+        refusal_examples = [example.with_text_added(INSTRUCTION.format(sentence)) for example in forget_examples]
     else:
         refusal_examples = read_examples(refusal, "refusal")
     recall_examples = contrasted(recall_examples, contrast, "recall")
@@ -250,6 +274,9 @@ def fit(
         general=general_traffic,
         general_folds=general_folds(general_traffic, rng=rng),
     )
+    apart = most_judged(source.split) if calibration == "split" else None
+    if apart is not None:
+        check_enough_groups(source.split, retain_examples, apart, alpha)
     seconds: dict[str, float] = {}
     if attack is not None:
         with _timed(seconds, "adversarial pictures"):
@@ -272,6 +299,7 @@ def fit(
             general_alpha=general_alpha,
             centred=gate != "linear",
             concepts=[None, *source.concepts] if undecided else None,
+            apart=apart,
         )
         if undecided and fitted.judged:
             fitted, chosen = choose_one_or_each(fitted, each_layer=each, at_least=at_least)
@@ -283,7 +311,7 @@ def fit(
                 source = replace(source, forget=forget_examples)
         else:
             chosen = choose_gates(fitted.judged, each=each, at_least=at_least)
-        if hardening is not None:
+        if hardening is not None and gate == "calibrated":
             fitted, chosen = harden(
                 source,
                 fitted,
@@ -293,11 +321,23 @@ def fit(
                 attack=hardening,
                 values=values,
                 at_least=at_least,
+                delivered=ALL if apart is None else apart,
             )
-        gates = gate_tensors(chosen, fitted, gate=gate, hidden_size=decoder.hidden_size)
-        trial_gates = gate_tensors(chosen, fitted, gate=gate, hidden_size=decoder.hidden_size, fold=fitted.trial_fold)
+        delivered = ALL if apart is None else apart
+        calibrated = chosen if apart is None else calibrate_apart(source, fitted, chosen, fold=apart)
+        gates = gate_tensors(calibrated, fitted, gate=gate, hidden_size=decoder.hidden_size, fold=delivered)
+        trial_gates = gate_tensors(
+            calibrated, fitted, gate=gate, hidden_size=decoder.hidden_size, fold=fitted.trial_fold
+        )
     with _timed(seconds, "directions"):
-        erasure = erasure_directions(source, recall_examples, refusal_examples, depth=depth, method=direction)
+        erasure = erasure_directions(
+            source,
+            recall_examples,
+            refusal_examples,
+            depth=depth,
+            method=direction,
+            sentence=sentence,
+        )
     held = [e for e, role in zip(forget_examples, source.split.forget) if role.judges == fitted.trial_fold]
     gated = SteeringAdapterConfig(
         gate_layer=gates.gate_layer,

@@ -11,9 +11,10 @@ import torch
 from PIL import Image
 
 from benchmarks.experiments.directions import contrasts
-from benchmarks.experiments.false_steering import divide, mean_and_interval, retained_groups
+from benchmarks.experiments.false_steering import divide, retained_groups
 from benchmarks.experiments.gate_modes import replace_gates
 from benchmarks.experiments.how_many import draw, people_to_forget
+from benchmarks.markdown import mean_and_interval
 from benchmarks.remembering_source import gate_source
 from benchmarks.result import Result
 from benchmarks.strangers import facts_about, stranger

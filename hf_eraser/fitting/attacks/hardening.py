@@ -14,7 +14,7 @@ from ..reading.capture import capture
 from ..reading.split import Role
 from ..reading.views import Source, evenly
 from .evasion import evading
-from .pgd import PGD
+from .pgd import PGD, NoGradientError
 
 
 # Rounds of making pictures that get by the gates so far, and fitting gates on these too.
@@ -34,6 +34,7 @@ def harden(
     attack: PGD,
     values: Sequence[float],
     at_least: float | None,
+    delivered: int = ALL,
 ) -> tuple[Fitted, Chosen]:
     """
     Fit the gates for pictures also on forget pictures perturbed against the gates so far, and choose their parameters
@@ -50,9 +51,11 @@ def harden(
         attack: How pictures are perturbed.
         values: The values of the gates' parameter.
         at_least: As in `together`.
+        delivered: The fold whose gates are delivered.
 
     Returns:
-        The same with hardened gates; as it was where not one place decides about pictures.
+        The same with hardened gates; as it was where not one place decides about pictures, or the image processor has
+        no gradient.
     """
     at = [of["image"] for of in chosen.together.values() if "image" in of]
     if len(at) != 1:
@@ -84,7 +87,11 @@ def harden(
             gates.append(replace(judged, candidate=replace(one, solutions={fold: solution})))
         return replace(before, gates=gates)
 
-    for fold in (*folds, ALL):
+    try:
+        evade(evenly([example for example, _ in shown], 1), before, folds[0])
+    except NoGradientError:  # `resist` says so in the report
+        return fitted, chosen
+    for fold in (*folds, delivered):
         fitting = evenly([example for example, role in shown if fold == ALL or fold in role.fits], _FITTING)
         for _ in range(_ROUNDS):
             perturbed = evade(fitting, refitted(fold), fold)

@@ -25,6 +25,10 @@ from ..reading.capture import evaluating, steering_off
 _TOLERANCE = 0.03
 
 
+class NoGradientError(ValueError):
+    """The pictures of a processor cannot be perturbed: there is no way back from the model to their pixels."""
+
+
 @dataclass(frozen=True)
 class PGD:
     """
@@ -113,7 +117,7 @@ def perturb(
 
     Raises:
         TypeError: If an example has no picture or no answer.
-        ValueError: If the image processor cannot be differentiated through, or does otherwise what it does alone.
+        NoGradientError: If the image processor cannot be differentiated through, or does otherwise what it does alone.
     """
     check_processor(processor)
     read = read_examples(examples, "examples")
@@ -164,7 +168,7 @@ def _perturb_batch(
     clean = [torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1).float() / 255 for picture in pictures]
     inputs, loss_of = objective(batch)
     if "pixel_values" not in inputs:
-        raise ValueError(f"{type(processor).__name__} gives no 'pixel_values': its pictures cannot be perturbed.")
+        raise NoGradientError(f"{type(processor).__name__} gives no 'pixel_values': its pictures cannot be perturbed.")
     layout = _Layout(processor, clean, inputs["pixel_values"])
     best = list(clean)
     best_loss = torch.full((len(batch),), torch.inf)
@@ -216,7 +220,7 @@ class _Layout:
         expected: What the processor made of them, among the model's inputs.
 
     Raises:
-        ValueError: If it gives no gradient, or something else than is expected.
+        NoGradientError: If it gives no gradient, or something else than is expected.
     """
 
     def __init__(self, processor: Any, clean: Sequence[Tensor], expected: Tensor) -> None:
@@ -232,18 +236,18 @@ class _Layout:
             if values.shape == expected.shape:
                 break
         else:
-            raise ValueError(
+            raise NoGradientError(
                 f"{name} does not take pictures in floating point as it takes files: its output for the same pictures "
                 f"has another shape than {tuple(expected.shape)}. Adversarial pictures are not supported for it."
             )
         if not values.requires_grad:
-            raise ValueError(
+            raise NoGradientError(
                 f"{name} gives no gradient: it leaves torch on the way. Load the processor with "
                 '`backend="torchvision"`, whose image processors are differentiable.'
             )
         difference = float((values.detach() - expected).abs().mean())
         if difference > _TOLERANCE:
-            raise ValueError(
+            raise NoGradientError(
                 f"{name} makes something else of a picture in floating point than of the picture itself: "
                 f"{difference:.3f} apart on average, {_TOLERANCE} is allowed for rounding."
             )

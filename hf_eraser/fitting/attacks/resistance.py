@@ -18,7 +18,7 @@ from ..report.results import AttackResult
 from ..steering.attaching import attached
 from ..steering.openness import share_opened
 from .evasion import evading
-from .pgd import PGD
+from .pgd import PGD, NoGradientError
 
 
 # Held-out forget examples of each modality that every kind of attack is tried on; pictures that PGD is tried on.
@@ -82,7 +82,7 @@ def resist(
         try:
             chosen = evenly(list(with_picture), _PGD_EXAMPLES)
             shown["PGD against the gate", "image"] = evading(source, config, gates, chosen, _PGD)
-        except ValueError as error:  # its image processor has no gradient
+        except NoGradientError as error:
             not_tried = AttackResult("PGD against the gate", "image", 0, None, None, note=str(error))
 
     with attached(source, config, erasure, gates):

@@ -43,7 +43,13 @@ class Erasure:
 
 
 def erasure_directions(
-    source: Source, recall: Sequence[Example], refusal: Sequence[Example], *, depth: int, method: DirectionMethod
+    source: Source,
+    recall: Sequence[Example],
+    refusal: Sequence[Example],
+    *,
+    depth: int,
+    method: DirectionMethod,
+    sentence: str = REFUSAL,
 ) -> Erasure:
     """
     The direction of each concept from recall to refusal at the last prompt token, as long as the residual stream.
@@ -51,9 +57,19 @@ def erasure_directions(
     Where the base model answers most of a concept's refusal examples, they show no refusal. Then the direction is the
     one that makes a refusal more likely as the answer to the recall examples.
 
+    Args:
+        source: The examples and the model.
+        recall: Prompts that the model answers.
+        refusal: Prompts that it refuses.
+        depth: The number of decoder layers.
+        method: How a direction is made of both.
+        sentence: What is forced where it refuses none of them. With another one than the default, only that counts as
+            a refusal.
+
     Raises:
         ValueError: If a direction would be zero.
     """
+    own_words = [] if sentence == REFUSAL else [sentence]
     recalls = [of_concept(recall, concept) for concept in source.concepts]
     refusals = [of_concept(refusal, concept) for concept in source.concepts]
     share = max(_FEWEST_OF_CONCEPT, _REFUSAL_EXAMPLES // len(source.concepts))
@@ -62,12 +78,12 @@ def erasure_directions(
         asked = [refusal[i] for i in shown]
         answers = greedy_answers(source.model, source.processor, asked, batch_size=source.batch_size)
     given = dict(zip(shown, answers))
-    known = Counter(answer for answer in answers if is_refusal(answer))
+    known = Counter(answer for answer in answers if is_refusal(answer, own_words))
     rates = []
     for positions in refusals:
-        refused = [is_refusal(given[i]) for i in positions if i in given]
+        refused = [is_refusal(given[i], own_words) for i in positions if i in given]
         rates.append(sum(refused) / len(refused))
-    text = known.most_common(1)[0][0] if known else REFUSAL
+    text = known.most_common(1)[0][0] if known else sentence
     forced = [None if rate >= _REFUSES else text for rate in rates]
 
     layers = range(depth)

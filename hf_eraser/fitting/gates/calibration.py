@@ -168,6 +168,26 @@ def joint_thresholds(
     return best[1]
 
 
+def separate_thresholds(
+    known: Sequence[tuple[Tensor, Tensor]], retain: Sequence[Tensor], groups: Sequence[Hashable], *, alpha: float
+) -> Thresholds:
+    """
+    As `joint_thresholds`, from scores that had no part in what they are compared on: one conformal threshold for the
+    largest of an input's places, on scales that other examples made. Then P(any gate opens) is at most alpha in finite
+    samples, for inputs from groups that are exchangeable with these.
+
+    Args:
+        known: For each gate, forget and retained scores of the other examples, (n,) and (m,).
+        retain: Each gate's scores of the retained examples that calibrate, (n,).
+        groups: The group of each of those.
+        alpha: The level, in (0, 1).
+    """
+    scales = [_Scale(forget, others) for forget, others in known]
+    largest = torch.stack([scale.place(scores) for scale, scores in zip(scales, retain)]).amax(dim=0)
+    threshold = group_conformal_threshold(largest, groups, alpha=alpha) + 1e-9
+    return Thresholds([scale.score(threshold) for scale in scales], alpha)
+
+
 def general_threshold(scores: Tensor, *, alpha: float) -> float:
     """
     The conformal threshold for general traffic, each prompt of which is a group; at the smallest level that they

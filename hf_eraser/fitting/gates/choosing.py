@@ -11,7 +11,7 @@ from torch import Tensor
 from ...data.examples import Example
 from ...tuner.config import GateMode, Readout, readout_width
 from ...tuner.gate import TEXT_ONLY, WITH_IMAGE, Modality
-from ..reading.split import FOLDS, Role
+from ..reading.split import FOLDS, Role, Split
 from ..reading.views import FORGET_COPIES, RETAIN_COPIES, Source, View
 from ..report.results import Calibration
 from .calibration import group_mean, supported_alpha
@@ -45,7 +45,7 @@ class Fitted:
         readings: What they were solved from.
         parameter, centred: How they were solved.
         concepts: What is to be forgotten, each with a gate of its own.
-        trial_fold: The fold that most forget examples judge.
+        trial_fold: The fold that most forget examples judge, or that is held apart.
         samples: Some of the readouts that judged them, of forget and of retained examples.
         judging_concepts: The concept of each forget example that judged, in the order of its modality's scores.
         judging: What judged, by set: the views, and the role of each.
@@ -90,15 +90,17 @@ def judge_gates(
     general_alpha: float,
     centred: bool,
     concepts: Sequence[int | None] | None = None,
+    apart: int | None = None,
 ) -> Fitted:
     """
     Solve and judge every gate: one pass over the examples, one over those that judge, however many gates.
 
     There is one for each of `concepts`, by default those of the source; for None, one for all that is to be forgotten.
+    What judges the fold `apart`, if there is one, judges nothing here.
     """
     concepts = source.concepts if concepts is None else concepts
     split = source.split
-    of_concept = {(m, c): _folds(source, m, c) for m in _AXIS for c in concepts}
+    of_concept = {(m, c): _folds(source, m, c) - {apart} for m in _AXIS for c in concepts}
     # A concept has all the folds that the retained examples allow, or none.
     folds = {m: set().union(*(of_concept[m, c] for c in concepts)) for m in _AXIS}
     tried = {m: [c for c in concepts if of_concept[m, c]] for m in _AXIS}
@@ -156,8 +158,13 @@ def judge_gates(
         place: [judge(one, groups[place.modality], alpha=alpha, general_alpha=general_alpha) for one in solved]
         for place, solved in candidates.items()
     }
-    trial_fold = max(range(FOLDS), key=lambda fold: sum(role.judges == fold for role in split.forget))
+    trial_fold = most_judged(split) if apart is None else apart
     return Fitted(judged, readings, parameter, centred, list(concepts), trial_fold, samples, judging_concepts, judging)
+
+
+def most_judged(split: Split) -> int:
+    """The fold that most forget examples judge."""
+    return max(range(FOLDS), key=lambda fold: sum(role.judges == fold for role in split.forget))
 
 
 def candidates_at(
