@@ -37,8 +37,10 @@ from examples.small.questions import questions
 from hf_eraser import SteeringAdapterConfig
 from hf_eraser.data import Example, read_examples
 from hf_eraser.fitting import Augmentation
-from hf_eraser.fitting.gates.choosing import choose_gates, gate_tensors, judge_gates
+from hf_eraser.fitting.gates.choosing import choose_gates
+from hf_eraser.fitting.gates.delivering import gate_tensors
 from hf_eraser.fitting.gates.solving import RIDGES
+from hf_eraser.fitting.gates.trying import judge_gates
 from hf_eraser.fitting.reading.capture import Captured
 from hf_eraser.fitting.reading.split import split_examples
 from hf_eraser.fitting.reading.views import Source, View

@@ -33,9 +33,11 @@ from examples.small.people import draw_face
 from examples.small.questions import Fact, Question, ask, facts, picture_of, questions, wordings
 from hf_eraser.data import read_examples
 from hf_eraser.fitting.gates.calibration import group_mean
-from hf_eraser.fitting.gates.choosing import GateTensors, choose_gates, gate_tensors, judge_gates
+from hf_eraser.fitting.gates.choosing import choose_gates
+from hf_eraser.fitting.gates.delivering import GateTensors, gate_tensors
 from hf_eraser.fitting.gates.judging import judge
 from hf_eraser.fitting.gates.solving import RIDGES
+from hf_eraser.fitting.gates.trying import judge_gates
 from hf_eraser.fitting.reading.rewording import ATTACKS, Attack
 from hf_eraser.fitting.reading.split import FOLDS, Role
 from hf_eraser.fitting.reading.views import RETAIN_COPIES, View

@@ -19,8 +19,10 @@ from benchmarks.remembering_source import RememberingSource, gate_source
 from benchmarks.result import Result
 from examples.small.forgetting import fit_forgetting, forgetting_examples, measure, pooled_as_data, pooled_by_modality
 from examples.small.load import load_small_model
-from hf_eraser.fitting.gates.choosing import GateTensors, choose_gates, gate_tensors, judge_gates
+from hf_eraser.fitting.gates.choosing import choose_gates
+from hf_eraser.fitting.gates.delivering import GateTensors, gate_tensors
 from hf_eraser.fitting.gates.solving import RIDGES
+from hf_eraser.fitting.gates.trying import judge_gates
 from hf_eraser.fitting.reading.rewording import ATTACKS
 from hf_eraser.fitting.steering.attaching import attach_fitted
 from hf_eraser.tuner.config import READOUTS, GateMode, Readout, SteeringAdapterConfig

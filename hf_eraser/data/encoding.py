@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase, ProcessorMixin
 
 from .examples import Example, parts_of
@@ -64,6 +65,21 @@ def encode(
         options = {"padding": True, "padding_side": "left"}
         inputs = processor.apply_chat_template(chats, processor_kwargs=options, **common)
     return dict(inputs.to(device))  # type: ignore[union-attr]
+
+
+def answer_start(prompt: Tensor, tokens: Tensor) -> int:
+    """
+    Where in the tokens of a chat with an answer the answer begins.
+
+    Args:
+        prompt: The tokens of the chat up to there, (n,).
+        tokens: The tokens of the whole, (m,).
+
+    Returns:
+        Where the two part: a template may write the end of the prompt otherwise before an answer.
+    """
+    shorter = min(len(prompt), len(tokens))
+    return int((prompt[:shorter] == tokens[:shorter]).cumprod(dim=0).sum())
 
 
 def _opened(part: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -35,12 +35,14 @@ from .attacks.pgd import PGD, perturb_examples
 from .attacks.resistance import resist
 from .directions.closed_form import DirectionMethod
 from .directions.erasure import erasure_directions
-from .gates.choosing import choose_gates, gate_tensors, judge_gates, most_judged
+from .gates.choosing import choose_gates
+from .gates.delivering import gate_tensors
 from .gates.held_out_scores import held_out_scores
 from .gates.one_or_each import choose_one_or_each
 from .gates.solving import ALL, Estimator
 from .gates.split_calibration import calibrate_apart
 from .gates.trade_off import trade_off
+from .gates.trying import judge_gates, most_judged
 from .reading.augmentation import Augmentation
 from .reading.general import read_general
 from .reading.rewording import attacks_of

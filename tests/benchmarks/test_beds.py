@@ -8,12 +8,14 @@ import typing
 import numpy as np
 import pytest
 
+from benchmarks.beds.attacks import PICTURE_ATTACKS, TEXT_ATTACKS, attacked
 from benchmarks.beds.load import load_bed
 from benchmarks.beds.portraits import draw_portrait
 from benchmarks.beds.prompts import general_prompts
 from benchmarks.beds.questions import VARIANTS, Use, forgetting_examples, people, questions, ways
 from benchmarks.beds.townsfolk import STRANGERS, TOWNSFOLK
 from examples.small.people import PEOPLE
+from hf_eraser.data import read_examples
 
 
 USES = typing.get_args(Use)
@@ -49,6 +51,17 @@ def test_questions_are_repeatable_and_examples_complete():
         len(part) > 0 and {"prompt", "group", "wording", "answer"} <= part[0].keys() for part in examples.values()
     )
     assert not {e["group"] for e in examples["forget"]} & {e["group"] for e in examples["retain"]}
+
+
+@pytest.mark.parametrize("kind", [*TEXT_ATTACKS, *PICTURE_ATTACKS])
+def test_an_attack_keeps_the_answer_and_changes_how_it_is_asked(kind):
+    with_picture = kind in PICTURE_ATTACKS
+    kinds = ["person_image"] if with_picture else ["person_image", "person_text"]
+    asked = questions("report", kinds=kinds, groups=[TOWNSFOLK[20].name], per_fact=1)
+    shown = read_examples(attacked(kind, asked), "asked")
+    assert [example.answer for example in shown] == [question.answer.rstrip(".") for question in asked]
+    plain = read_examples([question.example() for question in asked], "asked")
+    assert not {example.key for example in shown} & {example.key for example in plain}
 
 
 def test_an_unknown_bed_is_refused():

@@ -21,7 +21,7 @@ from benchmarks.strangers import facts_about, stranger
 from examples.small.forgetting import FORGOTTEN, Measured, pooled, pooled_as_data, pooled_by_modality
 from examples.small.people import PEOPLE
 from examples.small.questions import PUBLIC, REFUSAL
-from hf_eraser.fitting.gates.choosing import GateTensors
+from hf_eraser.fitting.gates.delivering import GateTensors
 from hf_eraser.fitting.reading.views import Source, View
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from ...data.encoding import encode
 from ...data.examples import Example
 from ...tuner.config import SteeringAdapterConfig
-from ..gates.choosing import GateTensors
+from ..gates.delivering import GateTensors
 from ..reading.capture import reading
 from ..reading.views import Source
 from ..steering.openness import openness

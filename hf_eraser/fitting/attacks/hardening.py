@@ -7,9 +7,11 @@ from dataclasses import replace
 
 from ...data.examples import Example
 from ...tuner.config import GateMode, SteeringAdapterConfig
-from ..gates.choosing import Chosen, Fitted, best_of_each_concept, candidates_at, gate_tensors
+from ..gates.choosing import Chosen, best_of_each_concept
+from ..gates.delivering import gate_tensors
 from ..gates.judging import Together, judge, score, score_general, together
 from ..gates.solving import ALL, collect, solve
+from ..gates.trying import Fitted, candidates_at
 from ..reading.capture import capture
 from ..reading.split import Role
 from ..reading.views import Source, evenly

@@ -11,7 +11,7 @@ from ...evaluation.asking import greedy_answers
 from ...evaluation.judging import holds
 from ...tuner.config import SteeringAdapterConfig
 from ..directions.erasure import Erasure
-from ..gates.choosing import GateTensors
+from ..gates.delivering import GateTensors
 from ..reading.split import FOLDS
 from ..reading.views import Source, View, evenly
 from ..report.results import AttackResult

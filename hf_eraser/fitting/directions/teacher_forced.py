@@ -11,7 +11,7 @@ from huggingface_hub.utils import tqdm
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
 
-from ...data.encoding import encode
+from ...data.encoding import answer_start, encode
 from ...data.examples import Example
 from ...tuner.decoder import find_decoder
 from ..reading.capture import evaluating, steering_off
@@ -49,9 +49,7 @@ def refusal_gradients(
             (prompt,) = encode(processor, [example], model.device)["input_ids"]
             inputs = encode(processor, [example.with_answer_begun(refusal)], model.device)
             (tokens,) = inputs["input_ids"]
-            # The refusal begins where the two part: a template may write the end of the prompt otherwise.
-            shorter = min(len(prompt), len(tokens))
-            start = int((prompt[:shorter] == tokens[:shorter]).cumprod(dim=0).sum())
+            start = answer_start(prompt, tokens)
             with ExitStack() as hooks:
                 shifts = [_shift(layer, start, hooks) for layer in layers]
                 logits = model(**inputs, use_cache=False).logits[0, start - 1 : -1]

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from ...tuner.config import GateMode
 from ..report.results import GateScores
-from .choosing import Chosen, Fitted
+from .choosing import Chosen
 from .solving import ALL
+from .trying import Fitted
 
 
 # Of each class and modality, scores in a report, and their digits.

@@ -8,8 +8,9 @@ from dataclasses import replace
 import torch
 
 from ...tuner.gate import Modality
-from .choosing import Chosen, Fitted, choose_gates
+from .choosing import Chosen, choose_gates
 from .judging import Together, room_above
+from .trying import Fitted
 
 
 def choose_one_or_each(fitted: Fitted, *, each_layer: bool, at_least: float | None) -> tuple[Fitted, Chosen]:

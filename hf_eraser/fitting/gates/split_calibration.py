@@ -8,9 +8,10 @@ from dataclasses import replace
 from ..reading.split import Role
 from ..reading.views import FORGET_COPIES, RETAIN_COPIES, Source, View
 from .calibration import general_threshold, separate_thresholds
-from .choosing import Chosen, Fitted
+from .choosing import Chosen
 from .judging import Candidate, Together, score, score_general
 from .solving import solve
+from .trying import Fitted
 
 
 def calibrate_apart(source: Source, fitted: Fitted, chosen: Chosen, *, fold: int) -> Chosen:

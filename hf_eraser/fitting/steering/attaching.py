@@ -15,7 +15,7 @@ from ...tuner.config import SteeringAdapterConfig
 from ...tuner.decoder import find_decoder
 from ...tuner.tensors import adapter_layout
 from ..directions.erasure import Erasure
-from ..gates.choosing import GateTensors
+from ..gates.delivering import GateTensors
 from ..reading.views import Source
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from ...data.encoding import batches, encode
+from ...data.encoding import answer_start, batches, encode
 from ...data.examples import Example
 from ..reading.capture import evaluating, steering_off
 from ..reading.views import Source
@@ -55,9 +55,7 @@ class Fluency:
                 for row, i in enumerate(indices):
                     kept = inputs["attention_mask"][row].bool()
                     tokens = inputs["input_ids"][row][kept]
-                    # The answer begins where the two part: a template may write the end of the prompt otherwise.
-                    shorter = min(len(prompt), len(tokens))
-                    start = int((prompt[:shorter] == tokens[:shorter]).cumprod(dim=0).sum())
+                    start = answer_start(prompt, tokens)
                     loss = nn.functional.cross_entropy(logits[row][kept][start - 1 : -1].float(), tokens[start:])
                     self._known[new[i]] = -float(loss)
         return [self._known.get(text, -math.inf) for text in texts]

@@ -11,7 +11,7 @@ from ...data.examples import Example
 from ...tuner.config import SteeringAdapterConfig
 from ...tuner.gate import gate_scores
 from ...tuner.readouts import ReadoutSums
-from ..gates.choosing import GateTensors
+from ..gates.delivering import GateTensors
 from ..reading.views import Source, View
 
 

@@ -14,7 +14,7 @@ from ...evaluation.asking import greedy_answers
 from ...evaluation.judging import holds, is_refusal
 from ...tuner.config import Positions, SteeringAdapterConfig
 from ..directions.erasure import Erasure
-from ..gates.choosing import GateTensors
+from ..gates.delivering import GateTensors
 from ..reading.views import Source, evenly
 from ..report.results import Trial
 from .attaching import attached
