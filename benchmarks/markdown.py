@@ -7,8 +7,13 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 
-#: How the small models are called on the pages.
-MODEL_NAMES = {"llava": "LLaVA", "qwen2_5_vl": "Qwen2.5-VL", "smollm2_llava": "LLaVA of SmolLM2"}
+#: How the models are called on the pages.
+MODEL_NAMES = {
+    "llava": "LLaVA",
+    "qwen2_5_vl": "Qwen2.5-VL",
+    "smollm2": "SmolLM2-135M",
+    "smollm2_llava": "LLaVA of SmolLM2",
+}
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, left: int = 1) -> str:

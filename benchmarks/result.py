@@ -108,13 +108,20 @@ def current_versions() -> dict[str, str]:
 
 
 def current_machine() -> dict[str, str | int]:
-    """The processor and what of it is used."""
+    """The processor and what of it is used, and the accelerator if there is one."""
+    accelerator = {"accelerator": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}
     return {
+        **accelerator,
         "processor": _processor(),
         "system": platform.system(),
         "cores": os.cpu_count() or 0,
         "threads": torch.get_num_threads(),
     }
+
+
+def best_device() -> str:
+    """Where experiments with real language models run: `"cuda"` if there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _processor() -> str:

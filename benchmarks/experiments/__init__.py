@@ -8,6 +8,7 @@ from types import ModuleType
 from . import (
     attacks,
     bed,
+    capitals,
     cost,
     directions,
     false_steering,
@@ -28,6 +29,7 @@ EXPERIMENTS: dict[str, ModuleType] = {
         forgetting,
         fits,
         wild,
+        capitals,
         attacks,
         false_steering,
         how_many,

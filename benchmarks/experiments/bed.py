@@ -10,14 +10,14 @@ from benchmarks.beds.prompts import KINDS as GENERAL_KINDS
 from benchmarks.beds.prompts import general_prompts
 from benchmarks.beds.questions import KINDS, questions
 from benchmarks.markdown import MODEL_NAMES, table
-from benchmarks.result import Result
+from benchmarks.result import Result, best_device
 from hf_eraser.data import read_examples
 from hf_eraser.evaluation import greedy_answers
 
 
 def run(model_name: str, configuration: Mapping[str, Any]) -> dict[str, Any]:
     """Ask the bed about its people in wordings and with pictures that were never taught, and general prompts."""
-    device, length = configuration["device"], configuration["answer_tokens"]
+    device, length = best_device(), configuration["answer_tokens"]
     model, processor = load_bed(model_name, device)
     rows: list[dict[str, Any]] = []
     for kind in KINDS:

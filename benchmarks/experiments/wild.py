@@ -14,7 +14,7 @@ from benchmarks.beds.townsfolk import TOWNSFOLK
 from benchmarks.markdown import MODEL_NAMES, interval, percent, table
 from benchmarks.measuring import answered_by, compared, in_pieces, mean, on_general, steered, white_box
 from benchmarks.parts import in_parts
-from benchmarks.result import Result
+from benchmarks.result import Result, best_device, current_machine
 from hf_eraser.data import Example, read_examples
 from hf_eraser.evaluation import greedy_answers
 from hf_eraser.evaluation.judging import REFUSAL
@@ -38,8 +38,8 @@ def measure(model_name: str, people: Sequence[int], seed: int, configuration: Ma
     use, batch_size = configuration["use"], configuration["batch_size"]
     names = [TOWNSFOLK[i].name for i in people]
     others = [person.name for person in TOWNSFOLK if person.name not in names]
-    model, processor = load_bed(model_name, configuration["device"])
-    figures: dict[str, Any] = {"people": list(people), "seed": seed}
+    model, processor = load_bed(model_name, best_device())
+    figures: dict[str, Any] = {"people": list(people), "seed": seed, "machine": current_machine()}
 
     def answers(examples: Sequence[Example], length: int = 24) -> list[str]:
         return greedy_answers(model, processor, examples, batch_size=batch_size, max_new_tokens=length)
