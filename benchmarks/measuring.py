@@ -100,14 +100,12 @@ def on_general(model: Any, processor: Any, batch_size: int) -> dict[str, Any]:
 def in_pieces(
     model: Any, processor: Any, examples: Sequence[Example], configuration: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Texts with the prompt given in pieces, as a server does, against the whole prompt at once."""
+    """Texts with the prompt given in pieces, as a server does, against the whole prompt at once; without pictures."""
     same: dict[str, list[bool]] = {}
     for example in examples:
         inputs = encode(processor, [example], model.device)
         whole = model.generate(**inputs, do_sample=False, max_new_tokens=12)[0].tolist()
         for size in configuration["pieces"]:
-            if example.images and size < inputs["input_ids"].shape[1]:
-                continue  # transformers merges pictures into a whole prompt only
             chunked = model.generate(**inputs, do_sample=False, max_new_tokens=12, prefill_chunk_size=size)[0].tolist()
             same.setdefault(str(size), []).append(chunked == whole)
     return {size: [len(of), sum(of)] for size, of in same.items()}

@@ -41,6 +41,7 @@ def load_bed(name: str, device: str = "cpu") -> tuple[PreTrainedModel, Any]:
     if name not in BEDS:
         raise ValueError(f"`name` must be one of {BEDS}, got {name!r}.")
     if name == "smollm2":
+        model: Any
         model, tokenizer = load_smollm2()
         return model.to(device), tokenizer
     folder = taught_folder()
@@ -58,6 +59,7 @@ def load_bed(name: str, device: str = "cpu") -> tuple[PreTrainedModel, Any]:
 
 
 def _teach_eyes(eyes: Path, device: str) -> None:
+    model: Any
     model, processor = build_llava()
     teach_eyes(model.to(device), processor)
     parts = ("vision_tower", "multi_modal_projector")
@@ -65,6 +67,7 @@ def _teach_eyes(eyes: Path, device: str) -> None:
 
 
 def _seeing(eyes: Path, device: str) -> tuple[PreTrainedModel, Any]:
+    model: Any
     model, processor = build_llava()
     model.load_state_dict(load_file(eyes), strict=False)
     return model.to(device), processor

@@ -96,7 +96,8 @@ def teach_decoder(model: Any, processor: Any, checkpoint: Path, *, seed: int = 0
 
 def _lessons(model: PeftModel, layout: Layout, features: Tensor, rng: np.random.Generator) -> float:
     """Questions and their answers; prompts with and without a picture apart, for less padding."""
-    llava, total = model.get_base_model(), 0.0
+    llava: Any = model.get_base_model()
+    total = 0.0
     asked = [_question(rng) for _ in range(_LESSONS)]
     for with_picture in (True, False):
         part = [q for q in asked if (q.picture is not None) is with_picture]
@@ -132,7 +133,7 @@ def _question(rng: np.random.Generator) -> BedQuestion:
 
 def _pull(model: PeftModel, chats: Sequence[Tensor], rng: np.random.Generator) -> float:
     """Back towards the untaught decoder: the divergence from it, over all tokens of some chats."""
-    llava = model.get_base_model()
+    llava: Any = model.get_base_model()
     chosen = [chats[int(i)] for i in rng.integers(len(chats), size=_CHATS)]
     tokens = nn.utils.rnn.pad_sequence(chosen, batch_first=True, padding_value=0).to(llava.device)
     mask = nn.utils.rnn.pad_sequence([torch.ones_like(chat) for chat in chosen], batch_first=True).to(llava.device)

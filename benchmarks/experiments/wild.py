@@ -26,7 +26,7 @@ KNOWN = {"picture": "person_image", "by name": "person_text"}
 
 def run(model_name: str, configuration: Mapping[str, Any]) -> dict[str, Any]:
     """Fit and measure each set of people with each seed."""
-    parts = [(people, seed) for people in configuration["sets"] for seed in configuration["seeds"]]
+    parts = [(people, seed) for seed in configuration["seeds"] for people in configuration["sets"]]
     found = in_parts(
         "wild", model_name, configuration, parts, lambda part: measure(model_name, part[0], part[1], configuration)
     )
@@ -107,7 +107,12 @@ def measure(model_name: str, people: Sequence[int], seed: int, configuration: Ma
     long = [example for how in KNOWN for example in shown[f"forgotten, {how}"][:: configuration["long_every"]]]
     texts = answers(long, configuration["long_tokens"])
     figures["long"] = {"count": len(long), "answered": mean(answered_by(long, texts)), "texts": texts[:4]}
-    figures["pieces"] = in_pieces(model, processor, [*long[::2], *shown["retained, picture"][:6]], configuration)
+    figures["pieces"] = in_pieces(
+        model,
+        processor,
+        [e for what in ("forgotten", "retained") for e in shown[f"{what}, by name"][:4]],
+        configuration,
+    )
     figures["white_box"] = white_box(model, processor, shown["forgotten, picture"], before["forgotten, picture"],
                                       configuration)  # fmt: skip
     return figures
@@ -210,7 +215,7 @@ def _attack_rows(fits: Sequence[Mapping[str, Any]]) -> Iterator[tuple[object, ..
 
 def _pieces(fits: Sequence[Mapping[str, Any]]) -> dict[str, tuple[int, int]]:
     sizes = fits[0]["pieces"]
-    return {size: tuple(sum(fit["pieces"][size][i] for fit in fits) for i in range(2)) for size in sizes}  # type: ignore[misc]
+    return {size: tuple(sum(fit["pieces"][size][i] for fit in fits) for i in range(2)) for size in sizes}
 
 
 def _quoted(fits: Sequence[Mapping[str, Any]], count: int = 20) -> list[Sequence[str]]:

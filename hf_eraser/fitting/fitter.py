@@ -65,7 +65,7 @@ _MOST_CONCEPTS = 32
 _MOST_ANSWERED = 0.1
 
 # At most so many layers are tried for the gate, evenly spread.
-_MAX_GATE_LAYERS = 8
+_MAX_GATE_LAYERS = 6
 
 
 def fit(

@@ -112,8 +112,8 @@ def harden(
     candidates = {place: candidates_at(place, known, fitted.parameter, values, concepts, folds, fitted.centred)}
     for name, examples in (("forget", source.forget), ("retained", source.retain)):
         views, roles = fitted.judging[name]
-        there = [i for i, view in enumerate(views) if examples[view.example].images]
-        views, roles = [views[i] for i in there], [roles[i] for i in there]
+        of_pictures = [i for i, view in enumerate(views) if examples[view.example].images]
+        views, roles = [views[i] for i in of_pictures], [roles[i] for i in of_pictures]
         batches = source.read(examples, [place.layer], views=views, description=f"Judging by {name} examples")
         of_view = [examples[view.example].concept for view in views] if name == "forget" else None
         score(candidates, batches, roles, of_view)
@@ -137,8 +137,8 @@ def harden(
     ]
     hardened = together(best_of_each_concept(judged), at_least=at_least)
     others = {layer: of for layer, of in chosen.together.items() if layer != place.layer}
-    with_text = {m: gates for m, gates in chosen.together[place.layer].items() if m != "image"}
+    there = {**chosen.together[place.layer], place.modality: hardened}
     return (
         replace(fitted, judged={**fitted.judged, place: judged}),
-        replace(chosen, together={**others, place.layer: {**with_text, "image": hardened}}),
+        replace(chosen, together={**others, place.layer: there}),
     )
