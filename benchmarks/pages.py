@@ -9,7 +9,7 @@ from pathlib import Path
 from examples.small.forgetting import pooled
 from hf_eraser.hub.saving import write_whole
 
-from .experiments import EXPERIMENTS, forgetting
+from .experiments import EXPERIMENTS, forgetting, wild
 from .markdown import MODEL_NAMES, pair, table
 from .result import FOLDER, Result, read_results
 
@@ -44,8 +44,9 @@ def results_page(found: dict[str, dict[str, Result]]) -> str:
     parts = [
         "# Results",
         "Every table is made of the files in `benchmarks/results/`, by `python -m benchmarks pages`. The models are "
-        "the small ones in `examples/small/`: real classes of transformers with real processors, of 3 million "
-        "parameters. What a table says is said of them.",
+        "the small ones in `examples/small/`, real classes of transformers with real processors, of 3 million "
+        "parameters; and, where it says so, SmolLM2-135M-Instruct with its real weights, alone or as the text decoder "
+        "of a LLaVA. What a table says is said of them.",
     ]
     for name, results in found.items():
         parts += [EXPERIMENTS[name].page(results), _provenance(name, results)]
@@ -99,7 +100,10 @@ def readme_block(found: dict[str, dict[str, Result]]) -> str:
             *[f"{cost.figures['fitting']['ratio']:.3f}"] * len(models),
         ],
     ]
-    return table(("", *(MODEL_NAMES[model] for model in models)), cells)
+    blocks = [table(("", *(MODEL_NAMES[model] for model in models)), cells)]
+    for model, result in found["wild"].items():
+        blocks.append(table(("", MODEL_NAMES[model]), wild.readme_rows(result)))
+    return "\n\n".join(blocks)
 
 
 def with_block(text: str, block: str) -> str:

@@ -175,6 +175,30 @@ def page(results: Mapping[str, Result]) -> str:
     return "\n\n".join(parts)
 
 
+def readme_rows(result: Result) -> list[tuple[str, str]]:
+    """What the README shows of it."""
+    fits = result.figures["parts"]
+
+    def of(asked: str, share: str) -> list[float]:
+        return [row[share] for fit in fits for row in fit["rows"] if row["asked"] == asked]
+
+    rows = [
+        (f"forgotten people, {how}: answered before, after",
+         f"{interval(of(f'forgotten, {how}', 'answered_before'))}, {interval(of(f'forgotten, {how}', 'answered'))}")
+        for how in KNOWN
+    ]  # fmt: skip
+    rows += [
+        (f"retained people, {how}: same text as before", interval(of(f"retained, {how}", "same_text")))
+        for how in KNOWN
+    ]
+    rows += [
+        (f"strangers, {how}: same text as before", interval([1 - fit["strangers"][how]["steered"] for fit in fits]))
+        for how in KNOWN
+    ]
+    asked, _, same = (sum(fit["general"]["all"][i] for fit in fits) for i in range(3))
+    return [*rows, ("general prompts, fresh ones: same text as before", percent(same / asked, 2))]
+
+
 def _rows(fits: Sequence[Mapping[str, Any]]) -> Iterator[tuple[object, ...]]:
     for i, first in enumerate(fits[0]["rows"]):
         of_kind = [fit["rows"][i] for fit in fits]

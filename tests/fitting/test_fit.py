@@ -58,7 +58,7 @@ def test_fit_chooses_what_is_left_out_and_shows_changed_pictures(llava):
     assert 0 < len(report.layers)
     assert report.gate_layer is not None
     assert min(report.layers) >= report.gate_layer
-    assert {gate.readout for gate in report.gates} == {"last", "prompt", "image", "text", "joined"}
+    assert {gate.readout for gate in report.gates} == {"last", "prompt", "image", "text"}
     assert len({gate.parameter for gate in report.gates}) > 1
     assert report.trials
 
