@@ -55,7 +55,7 @@ def on_general(model: Any, processor: Any, batch_size: int) -> dict[str, Any]:
     Of fresh general traffic that fits the model's context: for all and by kind, language and length, the number of
     prompts, of those that are steered, and of those that keep their text.
     """
-    traffic = fresh_traffic()
+    traffic = fresh_traffic(with_images=hasattr(processor, "image_processor"))
     general = read_examples(
         [{key: value for key, value in entry.items() if key not in ("kind", "language")} for entry in traffic], "fresh"
     )

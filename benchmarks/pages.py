@@ -101,7 +101,7 @@ def readme_block(found: dict[str, dict[str, Result]]) -> str:
         ],
     ]
     blocks = [table(("", *(MODEL_NAMES[model] for model in models)), cells)]
-    for model, result in found["wild"].items():
+    for model, result in found.get("wild", {}).items():
         blocks.append(table(("", MODEL_NAMES[model]), wild.readme_rows(result)))
     return "\n\n".join(blocks)
 

@@ -9,6 +9,8 @@ from typing import Any
 from transformers import PreTrainedModel, ProcessorMixin
 
 from hf_eraser.data import read_examples
+from hf_eraser.data.encoding import encode
+from hf_eraser.data.general import general_examples
 from hf_eraser.evaluation import compare
 from hf_eraser.fitting import FitReport, fit
 
@@ -73,8 +75,23 @@ def fit_forgetting(
         options: Further arguments of `hf_eraser.fit`, or other ones than those examples.
     """
     examples = forgetting_examples(names, without=without, by_person=by_person)
-    # Of general traffic the small models know no word; what else they are asked is among what is retained.
-    return fit(model, processor, **{"batch_size": 32, "general": False, **examples, **options})
+    return fit(
+        model, processor, **{"batch_size": 32, "general": general_texts(model, processor), **examples, **options}
+    )
+
+
+def general_texts(model: PreTrainedModel, processor: ProcessorMixin) -> list[dict[str, Any]]:
+    """
+    The shipped general traffic as far as a small model can take it: prompts as long as its context, and no pictures,
+    since its eyes know faces and flags only and see one of these in all others.
+    """
+    longest = model.config.get_text_config().max_position_embeddings
+    given = general_examples(with_images=False)
+    return [
+        example
+        for example, read in zip(given, read_examples(given, "general"))
+        if encode(processor, [read], model.device)["input_ids"].shape[1] <= longest
+    ]
 
 
 @dataclass(frozen=True)

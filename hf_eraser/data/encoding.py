@@ -14,8 +14,16 @@ from .examples import Example, parts_of
 from .pictures import open_image
 
 
+# Characters in a batch of several prompts, padding included: about what a batch of common prompts has, so that one of
+# long documents does not take the memory of hundreds of these.
+_MOST_CHARACTERS = 32_768
+
+
 def batches(examples: Sequence[Example], batch_size: int) -> list[list[int]]:
-    """Positions in batches of prompts of one kind, which can be encoded together, and of about one length."""
+    """
+    Positions in batches of prompts of one kind, which can be encoded together, and of about one length; of long ones
+    fewer than `batch_size`.
+    """
 
     def kind(i: int) -> tuple[int, bool]:
         return len(examples[i].images), examples[i].begun
@@ -24,10 +32,15 @@ def batches(examples: Sequence[Example], batch_size: int) -> list[list[int]]:
         return sum(len(str(message["content"])) for message in examples[i].messages)
 
     order = sorted(range(len(examples)), key=lambda i: (kind(i), length(i)))
-    found = []
+    found: list[list[int]] = []
     for _, alike in itertools.groupby(order, key=kind):
-        positions = list(alike)
-        found += [positions[start : start + batch_size] for start in range(0, len(positions), batch_size)]
+        batch: list[int] = []
+        for i in alike:  # each is at least as long as those before it
+            if batch and (len(batch) == batch_size or (len(batch) + 1) * length(i) > _MOST_CHARACTERS):
+                found.append(batch)
+                batch = []
+            batch.append(i)
+        found.append(batch)
     return found
 
 

@@ -9,7 +9,7 @@ from ...data.examples import Example
 from ...tuner.config import GateMode, SteeringAdapterConfig
 from ..gates.choosing import Chosen, best_of_each_concept
 from ..gates.delivering import gate_tensors
-from ..gates.judging import Together, judge, score, score_general, together
+from ..gates.judging import Candidate, Judged, Together, judge, score, score_general, together
 from ..gates.solving import ALL, collect, solve
 from ..gates.trying import Fitted, candidates_at
 from ..reading.capture import capture
@@ -75,8 +75,8 @@ def harden(
 
     def refitted(fold: int) -> Together:
         gates = []
-        for judged in before.gates:
-            one = judged.candidate
+        for gate_before in before.gates:
+            one = gate_before.candidate
             ((solution,),) = solve(
                 known,
                 fold,
@@ -86,7 +86,7 @@ def harden(
                 concepts=[one.concept],
                 general_share=one.general_share,
             )
-            gates.append(replace(judged, candidate=replace(one, solutions={fold: solution})))
+            gates.append(replace(gate_before, candidate=replace(one, solutions={fold: solution})))
         return replace(before, gates=gates)
 
     try:
@@ -108,7 +108,7 @@ def harden(
             roles = [Role(frozenset({fold}), None)] * len(perturbed)
             collect({place: known}, read, roles, [example.concept for example in perturbed])
 
-    concepts = [judged.candidate.concept for judged in before.gates]
+    concepts = [one.candidate.concept for one in before.gates]
     candidates = {place: candidates_at(place, known, fitted.parameter, values, concepts, folds, fitted.centred)}
     for name, examples in (("forget", source.forget), ("retained", source.retain)):
         views, roles = fitted.judging[name]
@@ -117,6 +117,15 @@ def harden(
         batches = source.read(examples, [place.layer], views=views, description=f"Judging by {name} examples")
         of_view = [examples[view.example].concept for view in views] if name == "forget" else None
         score(candidates, batches, roles, of_view)
+    score_general(candidates[place], known)
+    level = before.gates[0]
+
+    def judged(tried: Sequence[Candidate]) -> list[Judged]:
+        return [judge(one, level.groups, alpha=level.alpha, general_alpha=level.general_alpha) for one in tried]
+
+    # Perturbed pictures decide which gates are taken. Where their bounds lie, those as they are: else the bounds would
+    # be as low as retained inputs allow, and let in more of those that are unlike any seen.
+    attacked = [replace(one, forget_scores=list(one.forget_scores)) for one in candidates[place]]
     for fold in folds:
         held = evenly([example for example, role in shown if role.judges == fold], _JUDGING)
         if held:
@@ -129,16 +138,14 @@ def harden(
                 batch_size=source.batch_size,
                 description="Judging by perturbed pictures",
             )
-            score(candidates, read, [Role(frozenset(), fold)] * len(perturbed), [e.concept for e in perturbed])
-    score_general(candidates[place], known)
-    level = before.gates[0]
-    judged = [
-        judge(one, level.groups, alpha=level.alpha, general_alpha=level.general_alpha) for one in candidates[place]
-    ]
-    hardened = together(best_of_each_concept(judged), at_least=at_least)
+            score({place: attacked}, read, [Role(frozenset(), fold)] * len(perturbed), [e.concept for e in perturbed])
+    number = {id(one): i for i, one in enumerate(attacked)}
+    as_they_are = judged(candidates[place])
+    best = [as_they_are[number[id(one.candidate)]] for one in best_of_each_concept(judged(attacked))]
+    hardened = together(best, at_least=at_least)
     others = {layer: of for layer, of in chosen.together.items() if layer != place.layer}
     there = {**chosen.together[place.layer], place.modality: hardened}
     return (
-        replace(fitted, judged={**fitted.judged, place: judged}),
+        replace(fitted, judged={**fitted.judged, place: as_they_are}),
         replace(chosen, together={**others, place.layer: there}),
     )

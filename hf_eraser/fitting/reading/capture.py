@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,12 +77,20 @@ def capture(
 Read = Callable[[dict[str, Any]], dict[int, ReadoutSums]]
 
 
+class _ReadEnough(Exception):
+    """Ends a forward pass when the last layer that is wanted has been read."""
+
+
 @contextmanager
 def reading(model: PreTrainedModel, layers: Sequence[int]) -> Iterator[Read]:
     """
     Gives a function that runs the model on inputs and returns what the readouts need, by layer, with gradients where
     they are on. Hooks on these decoder layers and the model's evaluation mode are undone at the end.
+
+    The layers behind the last one of these are not run, unless accelerate has hooks on the model, which move weights
+    back only at the end of a pass.
     """
+    last = max(layers, default=-1) if getattr(model, "hf_device_map", None) is None else -1
     call: SteeringCall | None = None
     sums: dict[int, ReadoutSums] = {}
     decoder = find_decoder(model)
@@ -97,7 +105,8 @@ def reading(model: PreTrainedModel, layers: Sequence[int]) -> Iterator[Read]:
         options: dict[str, Any] = {"use_cache": False}
         if "logits_to_keep" in inspect.signature(model.forward).parameters:
             options["logits_to_keep"] = 1
-        model(**inputs, **options)
+        with suppress(_ReadEnough):
+            model(**inputs, **options)
         found = {layer: sums[layer] for layer in layers}
         sums.clear()
         return found
@@ -111,6 +120,8 @@ def reading(model: PreTrainedModel, layers: Sequence[int]) -> Iterator[Read]:
                 assert call.image_mask is not None
                 hidden = output[0] if isinstance(output, tuple) else output
                 sums[index] = ReadoutSums.of(hidden, call.prompt_mask, call.image_mask)
+                if index == last:
+                    raise _ReadEnough
 
             handles.append(decoder.layers[index].register_forward_hook(hook))
         with evaluating(model):
