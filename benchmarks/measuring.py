@@ -14,6 +14,8 @@ from hf_eraser.data.encoding import batches, encode
 from hf_eraser.evaluation import greedy_answers, holds, is_refusal
 from hf_eraser.fitting import PGD
 from hf_eraser.fitting.attacks.evasion import evading
+from hf_eraser.fitting.reading.capture import capture
+from hf_eraser.fitting.steering.openness import openness
 from hf_eraser.tuner.explain import gate_decisions
 from hf_eraser.tuner.steered_model import steering_layers
 
@@ -62,7 +64,7 @@ def on_general(model: Any, processor: Any, batch_size: int) -> dict[str, Any]:
     longest = model.config.get_text_config().max_position_embeddings
     lengths = [encode(processor, [example], torch.device("cpu"))["input_ids"].shape[1] for example in general]
     asked = [i for i, length in enumerate(lengths) if length <= longest - 64]
-    opened = dict(zip(asked, steered(model, processor, [general[i] for i in asked], batch_size=batch_size)))
+    opened = dict(zip(asked, opened_by(model, processor, [general[i] for i in asked], batch_size=batch_size)))
     open_ones = [i for i in asked if opened[i]]
     same = dict.fromkeys(asked, True)
     if open_ones:
@@ -129,6 +131,18 @@ def white_box(
         found.append(
             {"eps": eps, "count": len(chosen), "answered": mean(answered_by(chosen, texts)), "steered": mean(opened)}
         )
+    return found
+
+
+def opened_by(model: Any, processor: Any, examples: Sequence[Example], *, batch_size: int) -> list[bool]:
+    """As `steered`, by reading the model no farther than its gates do: for long prompts on a CPU."""
+    config, gates = next(iter(model.peft_config.values())), gates_of(model)
+    layers, found = sorted(gates.weight), [False] * len(examples)
+    for batch in capture(
+        model, processor, examples, layers=layers, batch_size=batch_size, description="Reading fresh prompts"
+    ):
+        for i, above in zip(batch.indices, openness(batch.sums, config, gates).tolist()):
+            found[i] = above > 0
     return found
 
 
