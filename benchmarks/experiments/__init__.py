@@ -18,6 +18,7 @@ from . import (
     how_many,
     perturbed_pictures,
     teaching,
+    too_little,
     wild,
 )
 
@@ -28,6 +29,7 @@ EXPERIMENTS: dict[str, ModuleType] = {
     for module in (
         forgetting,
         fits,
+        too_little,
         wild,
         capitals,
         attacks,
