@@ -1,4 +1,4 @@
-"""Data sets that are too small: whether `fit` delivers, what it would have left answered, and the trade-off it shows."""
+"""Data sets that are too small: whether `fit` delivers, what it would have left answered, and the trade-off."""
 
 from __future__ import annotations
 
@@ -69,9 +69,9 @@ def page(results: Mapping[str, Result]) -> str:
     """What was delivered, and one trade-off."""
     parts = [
         "## Too little data",
-        "The four people of the first table, forgotten by fewer examples than there: so many of each person and of each "
-        "retained group, with a picture and without. *Still answered* is the worse of both. What `fit` did not deliver "
-        'was fitted again with `prefer="retain"`, to measure what that would have been.',
+        "The four people of the first table, forgotten by fewer examples than there: so many of each person and of "
+        "each retained group, with a picture and without. *Still answered* is the worse of both. What `fit` did not "
+        'deliver was fitted again with `prefer="retain"`, to measure what that would have been.',
     ]
     cells = []
     for model, result in results.items():
@@ -87,8 +87,8 @@ def page(results: Mapping[str, Result]) -> str:
         refused = [row for row in result.figures["rows"] if row["refused"] and row["trade_off"]]
         if refused:
             parts += [
-                f"The trade-off that the last of those refused shows for {MODEL_NAMES[model]}: what other thresholds of "
-                "the same gates would recognise and steer falsely, held out.",
+                f"The trade-off that the last of those refused shows for {MODEL_NAMES[model]}: what other thresholds "
+                "of the same gates would recognise and steer falsely, held out.",
                 table(("asked", "forgotten, steered", "retained", "general"), _points(refused[-1]["trade_off"])),
             ]
     return "\n\n".join(parts)
