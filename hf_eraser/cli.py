@@ -133,8 +133,8 @@ def fit(
         bool, typer.Option(help="Fit gates also on pictures that are perturbed to get by them. Slower.")
     ] = True,
     answer: Annotated[
-        Literal["refusal", "unknown"],
-        typer.Option(metavar="NAME", help="What to say instead: a refusal, or that it is unknown."),
+        str,
+        typer.Option(metavar="TEXT", help="What to say instead: refusal, unknown, or a sentence word for word."),
     ] = "refusal",
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the split and of the changed pictures.")] = 0,
     batch_size: BatchSize = 8,

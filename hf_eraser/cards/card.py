@@ -223,7 +223,8 @@ def _steered(config: SteeringAdapterConfig) -> str:
     layers = config.layers_to_transform
     which = "every layer from the gate on" if layers is None else f"layers {', '.join(map(str, layers))}"  # type: ignore[arg-type]
     what = steered_in_words(config.positions, config.steer_decode)
-    return f"{which} of the text decoder, at strength {config.strength:g}, {what}"
+    answer = "" if config.answer is None else f"; where a gate opens, the answer is {_inline(repr(config.answer))}"
+    return f"{which} of the text decoder, at strength {config.strength:g}, {what}{answer}"
 
 
 def _gate(config: SteeringAdapterConfig) -> str:

@@ -13,13 +13,11 @@ from .directions.erasure import of_concept
 from .gates.calibration import supported_alpha
 from .gates.solving import RIDGES, SHARES, Estimator, Parameter
 from .reading.split import FOLDS, Split
+from .steering.fixed_answer import ANSWERS
 
 
 # What to keep where forgetting and retaining contradict each other.
 Prefer = Literal["retain", "forget"]
-
-# What the model is to say instead: that it refuses, or that it does not know.
-Answer = Literal["refusal", "unknown"]
 
 # Where thresholds come from: all examples, each by gates that it did not fit; or a part that fits nothing.
 CalibrationBy = Literal["cross", "split"]
@@ -53,7 +51,6 @@ def check_choices(
         ("gate", gate, GATE_MODES),
         ("positions", positions, (None, *POSITIONS)),
         ("prefer", prefer, (None, *get_args(Prefer))),
-        ("answer", answer, get_args(Answer)),
         ("calibration", calibration, get_args(CalibrationBy)),
         ("estimator", estimator, ("ridge", "nullspace")),
         ("direction", direction, get_args(DirectionMethod)),
@@ -64,6 +61,9 @@ def check_choices(
     for argument, level in (("alpha", alpha), ("general_alpha", general_alpha)):
         if not isinstance(level, float) or not 0 < level < 1:
             raise ValueError(f"`{argument}` must be a number in (0, 1), got {level!r}.")
+    # One word is a slip rather than a sentence.
+    if not isinstance(answer, str) or (answer not in ANSWERS and len(answer.split()) < 2):
+        raise ValueError(f"`answer` must be one of {ANSWERS} or a sentence, got {answer!r}.")
     if calibration == "split" and (prefer == "forget" or gate != "calibrated"):
         raise ValueError(
             "`calibration`='split' keeps to `alpha` whatever is then forgotten: it takes a calibrated gate and no "

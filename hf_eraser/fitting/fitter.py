@@ -20,7 +20,6 @@ from ..tuner.config import READOUTS, GateMode, Positions, Readout, SteeringAdapt
 from ..tuner.decoder import find_decoder
 from ..version import __version__
 from .arguments import (
-    Answer,
     CalibrationBy,
     Contrast,
     Prefer,
@@ -52,6 +51,7 @@ from .report.report import FitReport, ForgettingError
 from .report.results import ConceptResult
 from .report.warning_rules import find_warnings
 from .steering.attaching import adapter_tensors, attach_fitted
+from .steering.fixed_answer import fixed_answer
 from .steering.strength import choose_steering
 
 
@@ -98,7 +98,7 @@ def fit(
     augment: bool | Augmentation = True,
     attacks: bool | Sequence[str] = True,
     harden_pictures: bool | PGD = True,
-    answer: Answer = "refusal",
+    answer: str = "refusal",
     calibration: CalibrationBy = "cross",
     seed: int = 0,
     batch_size: int = 8,
@@ -170,7 +170,8 @@ def fit(
             8/255). Only calibrated gates are, and only where the image processor has a gradient; the report says if
             it has none.
         answer: What the model is to say instead: `"refusal"`; or `"unknown"`, that it does not know, for those who
-            must not show that something was removed. The latter takes no `refusal` examples.
+            must not show that something was removed, which takes no `refusal` examples. Any other sentence is put out
+            word for word wherever a gate opens, in place of the steered model's own words.
         calibration: Where thresholds come from. `"cross"`: each retained example is scored by gates that it did not
             fit, and all of them set the thresholds. `"split"`: a third of the groups fits and chooses nothing and sets
             the thresholds, so that `alpha` is a bound in finite samples for inputs from groups that are exchangeable
@@ -368,6 +369,7 @@ def fit(
         strength=setting.strength,
         positions=setting.positions,
         steer_decode=setting.steer_decode,
+        **fixed_answer(base, processor, answer, recall_examples[0]),
     )
     with _timed(seconds, "attacks"):
         resisted = resist(source, adapter, erasure, trial_gates, held, fold=fitted.trial_fold)

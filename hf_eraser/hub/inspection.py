@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import AutoConfig
 
 from ..tuner.config import SteeringAdapterConfig, gate_layers_in_words, steered_in_words
-from ..tuner.config_file import read_config
+from ..tuner.config_file import BRIEF, read_config
 from ..tuner.decoder import find_decoder
 from ..tuner.gate import TEXT_ONLY, WITH_IMAGE
 from ..tuner.tensors import adapter_layout
@@ -79,6 +79,7 @@ class Inspection:
             f"  steering  {'all layers from the gate on' if steered is None else _layers(steered)} at strength "
             f"{config.strength:g}, {steered_in_words(config.positions, config.steer_decode)}, "
             f"{config.rank} direction{'s' if config.rank > 1 else ''} a layer",
+            *([] if config.answer is None else [f"  answer    {BRIEF.repr(config.answer)}, word for word"]),
             f"  tensors   {len(self.tensors)}, {sum(tensor.size for tensor in self.tensors):,} bytes",
         ]
         width = max((len(tensor.name) for tensor in self.tensors), default=0)

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from peft import PeftConfig
 
-from .config_file import read_config
+from .config_file import BRIEF, read_config
 from .peft_type import STEERING
 
 
@@ -27,6 +27,10 @@ POSITIONS: tuple[Positions, ...] = get_args(Positions)
 
 # The largest number in float16: what steers must be added to a residual stream in half precision.
 LARGEST = 65504.0
+
+
+# Tokens of a fixed answer.
+LONGEST_ANSWER = 512
 
 
 def readout_width(readout: Readout, hidden_size: int) -> int:
@@ -84,6 +88,11 @@ class SteeringAdapterConfig(PeftConfig):
             changes; `"prompt"`, all of them (the paper).
         steer_decode (`bool`, defaults to `True`):
             Whether generated tokens are steered as well.
+        answer (`str`, *optional*):
+            What is put out in place of the model's answer where a gate is open, word for word. The default, `None`,
+            leaves the words to the steered model.
+        answer_ids (`list[int]`, *optional*):
+            The tokens of `answer`, the one that ends it included; given with it, or neither.
         hidden_size (`int`, *optional*):
             Width of the residual stream that the adapter was made for. Filled in when the adapter is attached, and
             compared from then on.
@@ -135,6 +144,8 @@ class SteeringAdapterConfig(PeftConfig):
         default="prompt", metadata={"help": "Steered tokens of the prompt: its 'last' one, or the whole 'prompt'."}
     )
     steer_decode: bool = field(default=True, metadata={"help": "Whether generated tokens are steered too."})
+    answer: str | None = field(default=None, metadata={"help": "What is put out word for word where a gate is open."})
+    answer_ids: list[int] | None = field(default=None, metadata={"help": "The tokens of `answer`, with its end."})
     hidden_size: int | None = field(default=None, metadata={"help": "Width of the base model's residual stream."})
     num_hidden_layers: int | None = field(default=None, metadata={"help": "Number of the base model's layers."})
     base_model_type: str | None = field(default=None, metadata={"help": "`model_type` of the base model."})
@@ -172,8 +183,24 @@ class SteeringAdapterConfig(PeftConfig):
         for name in ("base_model_name_or_path", "revision", "base_model_type"):
             if not isinstance(getattr(self, name), (str, type(None))):
                 raise ValueError(f"`{name}` must be text or None, got {reprlib.repr(getattr(self, name))}.")
+        self._check_answer()
         if not isinstance(self.auto_mapping, (dict, type(None))):
             raise ValueError(f"`auto_mapping` must be a dict or None, got {reprlib.repr(self.auto_mapping)}.")
+
+    def _check_answer(self) -> None:
+        ids = self.answer_ids
+        if (self.answer is None) != (ids is None):
+            raise ValueError(
+                f"`answer` and `answer_ids` belong together, got {BRIEF.repr(self.answer)} and {BRIEF.repr(ids)}."
+            )
+        if ids is None:
+            return
+        if not isinstance(self.answer, str) or not self.answer.strip():
+            raise ValueError(f"`answer` must be a text that is not empty, or None, got {BRIEF.repr(self.answer)}.")
+        right = isinstance(ids, (list, tuple)) and 1 <= len(ids) <= LONGEST_ANSWER
+        if not right or not all(_is_int(token) and token >= 0 for token in ids):
+            raise ValueError(f"`answer_ids` must be a list of 1 to {LONGEST_ANSWER} token ids, got {BRIEF.repr(ids)}.")
+        self.answer_ids = list(ids)
 
     def _check_layers(self) -> None:
         layers = self.layers_to_transform

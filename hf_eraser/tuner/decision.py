@@ -31,6 +31,8 @@ class Decision:
         adapters: The adapters that were active.
         generation: The `generate` call that this was decided in, if any.
         complete: Whether the whole prompt has been read.
+        last: The position of each sequence's last prompt token, (batch,), counted from the first one on the cache;
+            None before any prompt was read.
     """
 
     sums: dict[int, ReadoutSums] = field(default_factory=dict)
@@ -39,6 +41,7 @@ class Decision:
     adapters: tuple[str, ...] = ()
     generation: Generation | None = None
     complete: bool = False
+    last: Tensor | None = None
 
     def expand(self, batch: int) -> None:
         """Repeat each row so that there are `batch` of them, where a batch was expanded for beams or samples."""
@@ -48,6 +51,7 @@ class Decision:
         times = batch // rows
         self.sums = {layer: sums.expand(times) for layer, sums in self.sums.items()}
         self.gates = {key: gate.repeat_interleave(times, dim=0) for key, gate in self.gates.items()}
+        self.last = None if self.last is None else self.last.repeat_interleave(times, dim=0)
         self.deltas = {}
 
 

@@ -85,6 +85,7 @@ class SteeringCall:
         image_mask: True at the tokens of pictures, likewise.
         token_mask: True at this call's tokens that are not padding, (batch, length); None where all are.
         rows: True at the rows that an adapter is for, (batch,), by adapter; None where each is for all.
+        past, length: The tokens on the cache before this call, and in it, padding included.
         earlier_sums: The decision's sums before this call. Gradient checkpointing runs a layer's forward twice, and
             what the layer adds must be added once.
     """
@@ -95,6 +96,8 @@ class SteeringCall:
     image_mask: Tensor | None = None
     token_mask: Tensor | None = None
     rows: dict[str, Tensor] | None = None
+    past: int = 0
+    length: int = 0
     earlier_sums: dict[int, ReadoutSums] = field(default_factory=dict)
 
     @classmethod
@@ -134,7 +137,9 @@ class SteeringCall:
             decision.deltas = {}
             decision.adapters = adapters
         token_mask = token_mask_of(arguments.get("attention_mask"), batch, length, past)
-        call = cls(decision, adapters, token_mask=token_mask, earlier_sums=dict(decision.sums))
+        call = cls(
+            decision, adapters, token_mask=token_mask, past=past, length=length, earlier_sums=dict(decision.sums)
+        )
         if names is not None:
             call.rows = rows_of_adapters(names, adapters, batch, expanded=generation is not None, device=tokens.device)
         if decision.complete and decision.generation is generation:
@@ -153,6 +158,13 @@ class SteeringCall:
             prompt_mask = prompt_mask & ((labels != -100).cumsum(dim=1) == 0)
         call.prompt_mask = prompt_mask
         call.image_mask = image_mask_of(input_ids, embeds, image_ids, embedding)
+        # `generate` goes on behind the whole prompt, on whichever side it is padded.
+        last = torch.full((batch,), end - 1, device=tokens.device)
+        if generation is None:
+            position = torch.arange(length, device=tokens.device) + past
+            last = torch.where(prompt_mask, position, -1).amax(dim=1)
+            last = last if decision.last is None else torch.maximum(last, decision.last)
+        decision.last = last
         # Once complete, always complete: a chat that goes on may add to what was decided, never take it back.
         decision.complete = past + length >= end
         return call

@@ -78,7 +78,7 @@ class SteeringModel(BaseTuner):
         requires_grad = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
         try:
             self._decoder = find_decoder(model)
-            self.peft_config[adapter_name] = self._resolved(self.peft_config[adapter_name])
+            self.peft_config[adapter_name] = self._resolved(model, self.peft_config[adapter_name])
             make_steered(model, self._decoder, self.mixin)  # type: ignore[arg-type]
             super().inject_adapter(model, adapter_name, autocast_adapter_dtype, low_cpu_mem_usage, None)
         except BaseException:
@@ -90,11 +90,18 @@ class SteeringModel(BaseTuner):
             for parameter, required in requires_grad:
                 parameter.requires_grad_(required)
 
-    def _resolved(self, config: PeftConfig) -> SteeringAdapterConfig:
+    def _resolved(self, model: nn.Module, config: PeftConfig) -> SteeringAdapterConfig:
         if not isinstance(config, SteeringAdapterConfig):
             raise TypeError(f"`peft_config` must be a SteeringAdapterConfig, got {type(config).__name__}.")
         adapter_layout(self._decoder, config)  # refuses what would take gigabytes
         config = config.resolved(hidden_size=self._decoder.hidden_size, num_hidden_layers=len(self._decoder.layers))
+        last = max(config.answer_ids or [0])
+        vocabulary: int = model.config.get_text_config(decoder=True).vocab_size  # type: ignore[union-attr, operator]
+        if last >= vocabulary:
+            raise ValueError(
+                f"`answer_ids` names token {last}, the base model has {vocabulary}. Load the adapter into the model "
+                f"that it was fitted on ({config.base_model_name_or_path or 'not recorded'})."
+            )
         # There is nothing to train in a steering adapter.
         config.inference_mode = True
         return config

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from .decoder import Decoder, image_token_ids
+from .fixed_answer import with_fixed_answers
 from .forward_call import (
     BASE,
     CALL_ARGUMENT,
@@ -57,7 +58,12 @@ class SteeredModel:
         with handed_down(call):
             outputs = forward(**kwargs, **{CALL_ARGUMENT: call})
         call.keep(outputs)
-        return outputs
+        answers = fixed_answers(self, call.adapters)  # type: ignore[arg-type]
+        return with_fixed_answers(outputs, call, answers, kwargs, self._loss_of) if answers else outputs
+
+    def _loss_of(self, logits: Tensor, labels: Tensor) -> Tensor:
+        vocabulary = self.config.get_text_config(decoder=True).vocab_size  # type: ignore[attr-defined]
+        return self.loss_function(logits=logits, labels=labels, vocab_size=vocabulary)  # type: ignore[attr-defined]
 
     def generate(
         self, inputs: Tensor | None = None, *args: Any, adapter_names: Sequence[str] | None = None, **kwargs: Any
@@ -207,6 +213,16 @@ def acting_adapters(model: nn.Module, of_rows: Sequence[str] | None = None) -> t
     if all(layer.steering_direction.disable_adapters for layer in layers):
         return ()
     return tuple(name for name in dict.fromkeys(of_rows) if name != BASE)
+
+
+def fixed_answers(model: nn.Module, adapters: Sequence[str]) -> dict[str, list[int]]:
+    """The tokens of the fixed answers of those of these adapters that have one, by name."""
+    found: dict[str, list[int]] = {}
+    for layer in steering_layers(model):
+        for name, config in layer.steering_configs.items():
+            if config.answer_ids is not None and name in adapters:
+                found[name] = config.answer_ids
+    return {name: found[name] for name in adapters if name in found}
 
 
 def remove_adapter(model: PreTrainedModel, adapter_name: str) -> None:

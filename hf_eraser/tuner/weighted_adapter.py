@@ -14,7 +14,16 @@ from .config import SteeringAdapterConfig
 
 
 # What one decision needs to be the same in all of them.
-_SHARED = ("gate_layer", "text_gate_layer", "readout", "text_readout", "gate", "positions", "steer_decode")
+_SHARED = (
+    "gate_layer",
+    "text_gate_layer",
+    "readout",
+    "text_readout",
+    "gate",
+    "positions",
+    "steer_decode",
+    "answer_ids",
+)
 
 
 def combine(
@@ -43,7 +52,7 @@ def combine(
     configs = [config for config, _ in adapters]
     for name in _SHARED:
         values = [getattr(config, name) for config in configs]
-        if len(set(values)) > 1:
+        if any(value != values[0] for value in values):
             raise ValueError(
                 f"`adapters` differ in {name!r} ({values}), so one adapter cannot act as they do together. Make them "
                 "active together instead: `set_adapter([...])`."

@@ -8,6 +8,7 @@ from peft import get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from hf_eraser import SteeringAdapterConfig, fit
+from hf_eraser.evaluation.judging import UNKNOWN
 from hf_eraser.fitting import PGD, Augmentation
 from tests.helpers.adapters import fingerprint, hooks_of, logits, picture
 
@@ -260,3 +261,19 @@ def test_general_traffic_of_one_s_own_is_read_once_and_held_against_the_gate(lla
     assert report.calibration["image"].general_rate == 0.0
     assert {gate.general_share for gate in report.gates} == {0.0, 0.25, 0.75}
     assert all(point.general_rate is not None for point in report.trade_off)
+
+
+def test_a_sentence_is_put_out_word_for_word_where_the_gate_opens(untaught):
+    model, processor = untaught
+    sentence = "I cannot answer this question."
+    fit(model, processor, people(2), people(10, start=2), **FAST, answer=sentence, harden_pictures=False)
+    config = model.peft_config["default"]
+    assert config.answer == sentence
+    assert config.answer_ids[-1] == processor.tokenizer.eos_token_id
+    assert processor.tokenizer.decode(config.answer_ids[:-1]).strip() == sentence
+
+
+def test_unknown_forces_that_it_is_not_known(llava):
+    model, processor = llava
+    report = fit(model, processor, people(2), people(10, start=2), **FAST, answer="unknown", harden_pictures=False)
+    assert [concept.forced_refusal for concept in report.concepts] == [UNKNOWN]
