@@ -276,4 +276,4 @@ def test_a_sentence_is_put_out_word_for_word_where_the_gate_opens(untaught):
 def test_unknown_forces_that_it_is_not_known(llava):
     model, processor = llava
     report = fit(model, processor, people(2), people(10, start=2), **FAST, answer="unknown", harden_pictures=False)
-    assert [concept.forced_refusal for concept in report.concepts] == [UNKNOWN]
+    assert {concept.forced_refusal for concept in report.concepts} == {UNKNOWN}
