@@ -9,7 +9,7 @@ from pathlib import Path
 from examples.small.forgetting import pooled
 from hf_eraser.hub.saving import write_whole
 
-from .experiments import EXPERIMENTS, forgetting, wild
+from .experiments import EXPERIMENTS, fits, forgetting, wild
 from .markdown import MODEL_NAMES, pair, table
 from .result import FOLDER, Result, read_results
 
@@ -89,6 +89,8 @@ def readme_block(found: dict[str, dict[str, Result]]) -> str:
                 f"answered under the worst attack, {how}: adapter off, on",
                 pair((worst["adapter off"], worst[_DELIVERED])),
             )
+        for head, cell in fits.readme_rows(found["fits"][model]):
+            add(head, cell)
     (cost,) = found["cost"].values()
     steering = next(row for row in cost.figures["steering"] if row["variant"] == "steering" and row["of"] == "base")
     cells = [[head, *cells] for head, cells in rows.items()]

@@ -25,6 +25,8 @@ from .small.pictures import draw_flag
 # Fixed settings at which both adapters refuse, so that the app is there in two minutes.
 QUICK: dict[str, Any] = {
     "attacks": False,
+    "harden_pictures": False,
+    "general": False,
     "augment": False,
     "gate_layer": 2,
     "layers": [2, 3],

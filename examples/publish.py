@@ -11,6 +11,7 @@ and the second works from the cache with `HF_HUB_OFFLINE=1`, once it has run.
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 import torch
 from peft import PeftConfig
@@ -35,7 +36,9 @@ def push(repo_id: str) -> None:
     # By its id on the Hub, the adapter finds its base model everywhere; a local folder means nothing to others.
     model = AutoModelForImageTextToText.from_pretrained(base_id).eval()
     # Layers and strength are what `fit` finds for this model when it is left to look for them.
-    fit_forgetting(model, processor, layers=range(1, 6), gate_layer=1, strength=5.0, augment=False, attacks=False)
+    found: dict[str, Any] = {"layers": range(1, 6), "gate_layer": 1, "strength": 5.0}
+    quick: dict[str, Any] = {"augment": False, "attacks": False, "harden_pictures": False, "general": False}
+    fit_forgetting(model, processor, **found, **quick)
     commit = model.push_to_hub(repo_id, commit_message="Forget four people")
     print(f"Pushed to {repo_id} as commit {commit.oid}.")
 

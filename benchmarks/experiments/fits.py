@@ -105,6 +105,16 @@ def page(results: Mapping[str, Result]) -> str:
     return "\n\n".join(parts)
 
 
+def readme_rows(result: Result) -> Iterator[tuple[str, str]]:
+    """What the README shows of it."""
+    fits = result.figures["parts"]
+    for i, ball in enumerate(fits[0]["white_box"]):
+        left = [fit["white_box"][i]["answered"] for fit in fits]
+        yield f"answered, pictures perturbed against the gate by {ball['eps']}/255: {len(fits)} fits", interval(left)
+    kept = [fit["general"]["all"][2] / fit["general"]["all"][0] for fit in fits]
+    yield f"general prompts, fresh ones: same text, {len(fits)} fits", interval(kept)
+
+
 def _agreement(fits: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
     for row, (modality, how) in enumerate((("image", "picture"), ("text", "by name"))):
         compared = {

@@ -75,9 +75,10 @@ def fit_forgetting(
         options: Further arguments of `hf_eraser.fit`, or other ones than those examples.
     """
     examples = forgetting_examples(names, without=without, by_person=by_person)
-    return fit(
-        model, processor, **{"batch_size": 32, "general": general_texts(model, processor), **examples, **options}
-    )
+    given: dict[str, Any] = {"batch_size": 32, **examples, **options}
+    if "general" not in given:
+        given["general"] = general_texts(model, processor)
+    return fit(model, processor, **given)
 
 
 def general_texts(model: PreTrainedModel, processor: ProcessorMixin) -> list[dict[str, Any]]:

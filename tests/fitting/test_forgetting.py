@@ -129,7 +129,9 @@ def test_further_request_is_stacked_and_each_adapter_gives_its_set_back(case):
     further = PEOPLE[27].name
     # It never sees the first four people. Of the groups that it retains by text only a third are people, and they are
     # what is like the further one: 5% of all groups would be 15% of people.
-    fit_forgetting(model, processor, [further], without=FORGOTTEN, adapter_name="further", alpha=0.02)
+    fit_forgetting(
+        model, processor, [further], without=FORGOTTEN, adapter_name="further", alpha=0.02, harden_pictures=False
+    )
 
     def remembered(names):
         asked = questions("measure", kinds=["person_image", "person_text"], groups=names, per_fact=4)

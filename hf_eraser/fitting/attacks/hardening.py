@@ -71,7 +71,8 @@ def harden(
     def evade(examples: Sequence[Example], gates: Together, fold: int) -> list[Example]:
         only = Chosen({"image": place.readout}, {"image": place.layer}, {place.layer: {"image": gates}})
         tensors = gate_tensors(only, fitted, gate=gate, hidden_size=hidden_size, fold=fold)
-        return evading(source, config, tensors, examples, attack, batch_size=source.batch_size)
+        # A gradient takes several times the memory of a pass that only reads.
+        return evading(source, config, tensors, examples, attack, batch_size=max(1, source.batch_size // 4))
 
     def refitted(fold: int) -> Together:
         gates = []
