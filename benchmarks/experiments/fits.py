@@ -13,7 +13,7 @@ from benchmarks.measuring import mean, on_general, steered, white_box
 from benchmarks.parts import in_parts
 from benchmarks.result import Result
 from benchmarks.strangers import stranger
-from examples.small.forgetting import fit_forgetting, measure
+from examples.small.forgetting import fit_forgetting, general_texts, measure
 from examples.small.load import load_small_model
 from examples.small.people import PEOPLE
 from examples.small.questions import questions
@@ -36,7 +36,8 @@ def _measure(model_name: str, seed: int, configuration: Mapping[str, Any]) -> di
         "asked",
     )
     before = greedy_answers(model, processor, shown, batch_size=32)
-    report = fit_forgetting(model, processor, names, seed=seed, **configuration["fit"])
+    general = general_texts(model, processor) if configuration["general"] else False
+    report = fit_forgetting(model, processor, names, seed=seed, general=general, **configuration["fit"])
     print(report, flush=True)
     asked = retained_groups(configuration["strangers"])
     names_of_strangers = {stranger(seed).name for seed in range(configuration["strangers"])}
@@ -79,7 +80,8 @@ def page(results: Mapping[str, Result]) -> str:
         f"{count} fits of each model, each of {people} other people, drawn from the forty, and with another seed; "
         "means and their 95% confidence intervals over fits. The rules were settled on one set of people, that of "
         "the table above. *White box* is projected gradient descent on the pixels against the delivered gates, by "
-        "who knows everything. General prompts are fresh ones, written apart from those that `fit` learns from.",
+        "who knows everything. These fits see general traffic too, its texts; general prompts here are fresh ones, written "
+        "apart from those.",
     ]
     for model, result in results.items():
         fits = result.figures["parts"]
