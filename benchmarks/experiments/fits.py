@@ -80,8 +80,8 @@ def page(results: Mapping[str, Result]) -> str:
         f"{count} fits of each model, each of {people} other people, drawn from the forty, and with another seed; "
         "means and their 95% confidence intervals over fits. The rules were settled on one set of people, that of "
         "the table above. *White box* is projected gradient descent on the pixels against the delivered gates, by "
-        "who knows everything. These fits see general traffic too, its texts; general prompts here are fresh ones, written "
-        "apart from those.",
+        "who knows everything. These fits see general traffic too, its texts; general prompts here are fresh ones, "
+        "written apart from those.",
     ]
     for model, result in results.items():
         fits = result.figures["parts"]
