@@ -102,7 +102,7 @@ def page(results: Mapping[str, Result]) -> str:
             f"### {MODEL_NAMES[model]}, many fits",
             table(("asked", "questions", "right before", "right after", "same text"), rows),
             "What the reports estimated, and what fresh wordings, pictures and strangers then showed:",
-            table(("", "estimated", "measured", "mean difference", "largest"), list(_agreement(fits))),
+            table(("", "estimated", "measured", "mean absolute difference", "largest"), list(_agreement(fits))),
         ]
     return "\n\n".join(parts)
 
