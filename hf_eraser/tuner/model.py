@@ -95,13 +95,13 @@ class SteeringModel(BaseTuner):
             raise TypeError(f"`peft_config` must be a SteeringAdapterConfig, got {type(config).__name__}.")
         adapter_layout(self._decoder, config)  # refuses what would take gigabytes
         config = config.resolved(hidden_size=self._decoder.hidden_size, num_hidden_layers=len(self._decoder.layers))
-        last = max(config.answer_ids or [0])
-        vocabulary: int = model.config.get_text_config(decoder=True).vocab_size  # type: ignore[union-attr, operator]
-        if last >= vocabulary:
-            raise ValueError(
-                f"`answer_ids` names token {last}, the base model has {vocabulary}. Load the adapter into the model "
-                f"that it was fitted on ({config.base_model_name_or_path or 'not recorded'})."
-            )
+        if config.answer_ids is not None:
+            last, vocabulary = max(config.answer_ids), model.get_input_embeddings().weight.shape[0]  # type: ignore[operator]
+            if last >= vocabulary:
+                raise ValueError(
+                    f"`answer_ids` names token {last}, the base model has {vocabulary}. Load the adapter into the "
+                    f"model that it was fitted on ({config.base_model_name_or_path or 'not recorded'})."
+                )
         # There is nothing to train in a steering adapter.
         config.inference_mode = True
         return config

@@ -72,7 +72,7 @@ def test_a_teacher_forced_answer_is_the_fixed_one_or_as_good_as_impossible(llava
         tokens = torch.cat([prompt, torch.tensor([answer])], dim=1)
         labels = tokens.clone()
         labels[:, : prompt.shape[1]] = -100
-        return float(model(input_ids=tokens, labels=labels, return_dict=return_dict)[0])
+        return float(model(input_ids=tokens, labels=labels, return_dict=return_dict)[0].detach())
 
     assert loss(ANSWER) == pytest.approx(0, abs=1e-6)
     assert loss([8, *ANSWER[1:]]) > 1000
