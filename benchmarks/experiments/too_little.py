@@ -11,24 +11,25 @@ from benchmarks.result import Result
 from examples.small.forgetting import fit_forgetting, forgetting_examples, measure
 from examples.small.load import load_small_model
 from hf_eraser.fitting import FitReport, ForgettingError
+from hf_eraser.fitting.reading.views import evenly
 
 
 Examples = list[dict[str, Any]]
 
 
 def some(examples: Examples, of_each: int, groups: int | None = None) -> Examples:
-    """At most so many examples of each group with a picture and without; of all groups, or of some, evenly spread."""
+    """
+    At most so many examples of each group with a picture and without, evenly spread over what is asked; of all groups,
+    or of some.
+    """
     names = sorted({example["group"] for example in examples})
     if groups is not None:
         names = [names[i * len(names) // groups] for i in range(groups)]
-    counts: dict[tuple[str, bool], int] = {}
-    found = []
+    alike: dict[tuple[str, bool], Examples] = {}
     for example in examples:
-        key = example["group"], "image" in example
-        counts[key] = counts.get(key, 0) + 1
-        if example["group"] in names and counts[key] <= of_each:
-            found.append(example)
-    return found
+        if example["group"] in names:
+            alike.setdefault((example["group"], "image" in example), []).append(example)
+    return [example for of_one in alike.values() for example in evenly(of_one, of_each)]
 
 
 def run(model_name: str, configuration: Mapping[str, Any]) -> dict[str, Any]:
