@@ -277,3 +277,10 @@ def test_unknown_forces_that_it_is_not_known(llava):
     model, processor = llava
     report = fit(model, processor, people(2), people(10, start=2), **FAST, answer="unknown", harden_pictures=False)
     assert {concept.forced_refusal for concept in report.concepts} == {UNKNOWN}
+
+
+def test_a_report_on_few_held_out_prompts_says_so(llava):
+    model, processor = llava
+    report = fit(model, processor, people(2), people(10, start=2), **FAST, harden_pictures=False)
+    (asked,) = [attack for attack in report.attacks if attack.kind == "none"]
+    assert any(f"few held-out forget prompts ({asked.count} with an image)" in w for w in report.warnings)

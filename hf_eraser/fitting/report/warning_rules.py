@@ -9,6 +9,11 @@ from .report import FitReport
 from .results import ConceptResult, Trial
 
 
+# Of so many held-out prompts of which none is answered, at most a fifth would be, at a confidence of 95% (the rule of
+# three).
+_ENOUGH_ASKED = 15
+
+
 def find_warnings(report: FitReport, source: Source, *, alpha: float, forget_rate: float) -> list[str]:
     """Why not to trust a fit, in plain words; empty where nothing was found."""
     warnings = []
@@ -32,7 +37,9 @@ def find_warnings(report: FitReport, source: Source, *, alpha: float, forget_rat
             )
     for (modality, name), own in itertools.product(names.items(), report.concepts):
         tried = [r for r in report.gates if r.modality == modality and r.concept == own.concept]
-        used = [r for r in tried if report.gate_layer is None or r.layer == report.gate_layer]
+        text_layer = report.gate_layer if report.text_gate_layer is None else report.text_gate_layer
+        layer = report.gate_layer if modality == "image" else text_layer
+        used = [r for r in tried if layer is None or r.layer == layer]
         best = max((r.auc for r in used), default=None)
         if best is not None and best < 0.95:
             warnings.append(
@@ -67,6 +74,16 @@ def find_warnings(report: FitReport, source: Source, *, alpha: float, forget_rat
             f"{result.forget_rate:.0%} ({forget_rate:.0%} are wanted), since at its thresholds retained or general "
             f"prompts would else be steered{which}. Give more forget examples in more wordings and pictures, and "
             'retained ones that are more like them; or a larger `alpha`, or `prefer="forget"`.'
+        )
+    few = [
+        f"{attack.count} {names[attack.modality]}"
+        for attack in report.attacks
+        if attack.kind == "none" and attack.count < _ENOUGH_ASKED
+    ]
+    if few:
+        warnings.append(
+            f"How much is still answered was estimated on few held-out forget prompts ({', '.join(few)}): the estimate "
+            "may be off by more than a tenth. Give more forget examples, in more wordings."
         )
     left = [
         f"{attack.answered:.0%} {'asked as they are' if attack.kind == 'none' else 'under ' + repr(attack.kind)} "
