@@ -82,8 +82,8 @@ def find_warnings(report: FitReport, source: Source, *, alpha: float, forget_rat
     ]
     if few:
         warnings.append(
-            f"How much is still answered was estimated on few held-out forget prompts ({', '.join(few)}): the estimate "
-            "may be off by more than a tenth. Give more forget examples, in more wordings."
+            f"How much is still answered was estimated on few held-out forget prompts ({', '.join(few)}): that may "
+            "be off by more than a tenth. Give more forget examples, in more wordings."
         )
     left = [
         f"{attack.answered:.0%} {'asked as they are' if attack.kind == 'none' else 'under ' + repr(attack.kind)} "
