@@ -284,3 +284,16 @@ def test_a_report_on_few_held_out_prompts_says_so(llava):
     report = fit(model, processor, people(2), people(10, start=2), **FAST, harden_pictures=False)
     (asked,) = [attack for attack in report.attacks if attack.kind == "none"]
     assert any(f"few held-out forget prompts ({asked.count} with an image)" in w for w in report.warnings)
+
+
+def test_a_concept_without_examples_of_one_kind_of_prompt_is_named(llava):
+    model, processor = llava
+    asked = [{**example, "concept": example["group"]} for example in people(2)]
+    by_name = [{key: value for key, value in example.items() if key != "image"} for example in asked]
+    by_name = [{**e, "prompt": f"{e['prompt']} {e['group']}"} for e in by_name if e["group"] == 0]
+    others = [{**e, "prompt": f"{e['prompt']} {e['group']}"} for e in people(10, start=2)]
+    texts = [{key: value for key, value in example.items() if key != "image"} for example in others]
+    options = {**FAST, "readout": "prompt", "harden_pictures": False}
+    report = fit(model, processor, [*asked, *by_name], [*people(10, start=2), *texts], **options)
+    assert "text" not in report.concepts[1].calibration
+    assert any("too few forget examples of text only of concept 1" in warning for warning in report.warnings)

@@ -66,7 +66,11 @@ def find_warnings(report: FitReport, source: Source, *, alpha: float, forget_rat
         result = report.calibration.get(modality)
         if report.gate != "calibrated" or result is None or result.forget_rate >= forget_rate:
             continue
-        missed = {own.concept: own.calibration[modality].forget_rate for own in report.concepts if own.calibration}
+        missed = {
+            own.concept: own.calibration[modality].forget_rate
+            for own in report.concepts
+            if modality in own.calibration
+        }
         worst = sorted((rate, concept) for concept, rate in missed.items() if concept is not None)[:3]
         which = "; worst are " + ", ".join(f"concept {c} ({rate:.0%})" for rate, c in worst) if len(worst) > 1 else ""
         warnings.append(
