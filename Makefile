@@ -15,7 +15,7 @@ PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 	@touch $@
 
 demo: .venv/installed
-	@echo "==> Running the demo (a minute or two)"
+	@echo "==> Running the demo (a few minutes)"
 	$(BIN)/python -m examples.demo
 
 test: .venv/installed
