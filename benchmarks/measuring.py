@@ -68,15 +68,11 @@ def on_general(model: Any, processor: Any, batch_size: int) -> dict[str, Any]:
     open_ones = [i for i in asked if opened[i]]
     same = dict.fromkeys(asked, True)
     if open_ones:
-        texts = []
-        for off in (True, False):
-            examples = [general[i] for i in open_ones]
-            if off:
-                model.disable_adapters()
-            texts.append(greedy_answers(model, processor, examples, batch_size=batch_size, max_new_tokens=32))
-            if off:
-                model.enable_adapters()
-        same |= {i: a == b for i, a, b in zip(open_ones, *texts)}
+        examples = [general[i] for i in open_ones]
+        after = greedy_answers(model, processor, examples, batch_size=batch_size, max_new_tokens=32)
+        with model.disable_adapter():
+            before = greedy_answers(model, processor, examples, batch_size=batch_size, max_new_tokens=32)
+        same |= {i: a == b for i, a, b in zip(open_ones, before, after)}
 
     def by(key: Any) -> dict[str, list[int]]:
         counts: dict[str, list[int]] = {}

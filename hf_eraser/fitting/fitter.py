@@ -278,6 +278,7 @@ def fit(
         general_folds=general_folds(general_traffic, rng=rng),
     )
     apart = most_judged(source.split) if calibration == "split" else None
+    delivered = ALL if apart is None else apart
     if apart is not None:
         check_enough_groups(source.split, retain_examples, apart, alpha)
     seconds: dict[str, float] = {}
@@ -324,9 +325,8 @@ def fit(
                 attack=hardening,
                 values=values,
                 at_least=at_least,
-                delivered=ALL if apart is None else apart,
+                delivered=delivered,
             )
-        delivered = ALL if apart is None else apart
         calibrated = chosen if apart is None else calibrate_apart(source, fitted, chosen, fold=apart)
         gates = gate_tensors(calibrated, fitted, gate=gate, hidden_size=decoder.hidden_size, fold=delivered)
         trial_gates = gate_tensors(

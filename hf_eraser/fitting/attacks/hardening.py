@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ...data.examples import Example
@@ -10,9 +10,9 @@ from ...tuner.config import GateMode, SteeringAdapterConfig
 from ..gates.choosing import Chosen, best_of_each_concept
 from ..gates.delivering import gate_tensors
 from ..gates.judging import Candidate, Judged, Together, judge, score, score_general, together
-from ..gates.solving import ALL, collect, solve
+from ..gates.solving import ALL, collect
 from ..gates.trying import Fitted, candidates_at
-from ..reading.capture import capture
+from ..reading.capture import Captured, capture
 from ..reading.split import Role
 from ..reading.views import Source, evenly
 from .evasion import evading
@@ -75,20 +75,22 @@ def harden(
         return evading(source, config, tensors, examples, attack, batch_size=max(1, source.batch_size // 4))
 
     def refitted(fold: int) -> Together:
-        gates = []
-        for gate_before in before.gates:
-            one = gate_before.candidate
-            ((solution,),) = solve(
-                known,
-                fold,
-                fitted.parameter,
-                [one.value],
-                centred=fitted.centred,
-                concepts=[one.concept],
-                general_share=one.general_share,
-            )
-            gates.append(replace(gate_before, candidate=replace(one, solutions={fold: solution})))
+        solved = fitted.solve([one.candidate for one in before.gates], fold)
+        gates = [
+            replace(one, candidate=replace(one.candidate, solutions={fold: solution}))
+            for one, solution in zip(before.gates, solved)
+        ]
         return replace(before, gates=gates)
+
+    def read(perturbed: Sequence[Example], description: str) -> Iterator[Captured]:
+        return capture(
+            source.model,
+            source.processor,
+            perturbed,
+            layers=[place.layer],
+            batch_size=source.batch_size,
+            description=description,
+        )
 
     try:
         evade(evenly([example for example, _ in shown], 1), before, folds[0])
@@ -98,16 +100,9 @@ def harden(
         fitting = evenly([example for example, role in shown if fold == ALL or fold in role.fits], _FITTING)
         for _ in range(_ROUNDS):
             perturbed = evade(fitting, refitted(fold), fold)
-            read = capture(
-                source.model,
-                source.processor,
-                perturbed,
-                layers=[place.layer],
-                batch_size=source.batch_size,
-                description="Reading perturbed pictures",
-            )
+            batches = read(perturbed, "Reading perturbed pictures")
             roles = [Role(frozenset({fold}), None)] * len(perturbed)
-            collect({place: known}, read, roles, [example.concept for example in perturbed])
+            collect({place: known}, batches, roles, [example.concept for example in perturbed])
 
     concepts = [one.candidate.concept for one in before.gates]
     candidates = {place: candidates_at(place, known, fitted.parameter, values, concepts, folds, fitted.centred)}
@@ -131,15 +126,10 @@ def harden(
         held = evenly([example for example, role in shown if role.judges == fold], _JUDGING)
         if held:
             perturbed = evade(held, refitted(fold), fold)
-            read = capture(
-                source.model,
-                source.processor,
-                perturbed,
-                layers=[place.layer],
-                batch_size=source.batch_size,
-                description="Judging by perturbed pictures",
+            batches = read(perturbed, "Judging by perturbed pictures")
+            score(
+                {place: attacked}, batches, [Role(frozenset(), fold)] * len(perturbed), [e.concept for e in perturbed]
             )
-            score({place: attacked}, read, [Role(frozenset(), fold)] * len(perturbed), [e.concept for e in perturbed])
     number = {id(one): i for i, one in enumerate(attacked)}
     as_they_are = judged(candidates[place])
     best = [as_they_are[number[id(one.candidate)]] for one in best_of_each_concept(judged(attacked))]

@@ -10,7 +10,6 @@ from ..reading.views import FORGET_COPIES, RETAIN_COPIES, Source, View
 from .calibration import general_threshold, separate_thresholds
 from .choosing import Chosen
 from .judging import Candidate, Together, score, score_general
-from .solving import solve
 from .trying import Fitted
 
 
@@ -33,20 +32,11 @@ def calibrate_apart(source: Source, fitted: Fitted, chosen: Chosen, *, fold: int
 
 
 def _calibrated(source: Source, fitted: Fitted, chosen: Together, fold: int) -> Together:
-    place, known = chosen.place, fitted.readings[chosen.place]
-    candidates = []
-    for judged in chosen.gates:
-        one = judged.candidate
-        ((solution,),) = solve(
-            known,
-            fold,
-            fitted.parameter,
-            [one.value],
-            centred=fitted.centred,
-            concepts=[one.concept],
-            general_share=one.general_share,
-        )
-        candidates.append(Candidate(place, one.concept, one.value, {fold: solution}, general_share=one.general_share))
+    place, before = chosen.place, [judged.candidate for judged in chosen.gates]
+    candidates = [
+        Candidate(place, one.concept, one.value, {fold: solution}, general_share=one.general_share)
+        for one, solution in zip(before, fitted.solve(before, fold))
+    ]
     groups: list[Hashable] = []
     for name, examples, roles, copies in (
         ("forget", source.forget, source.split.forget, FORGET_COPIES),
@@ -62,9 +52,9 @@ def _calibrated(source: Source, fitted: Fitted, chosen: Together, fold: int) -> 
         read = source.read(examples, [place.layer], views=views, description=f"Calibrating by {name} examples")
         scored = score({place: candidates}, read, of_view, concepts)
         groups = [examples[views[position].example].group for position in scored[place.modality]]
-    score_general(candidates, known)
+    score_general(candidates, fitted.readings[place])
     level = chosen.gates[0]
-    others = [(judged.candidate.forget, judged.candidate.retain) for judged in chosen.gates]
+    others = [(one.forget, one.retain) for one in before]
     found = separate_thresholds(others, [one.retain for one in candidates], groups, alpha=level.alpha)
     general_alpha = level.general_alpha / len(candidates)
     floors = [general_threshold(one.general, alpha=general_alpha) for one in candidates]

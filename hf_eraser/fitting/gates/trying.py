@@ -49,17 +49,26 @@ class Fitted:
         """A candidate's gate for a fold; for `ALL` examples where that is asked for, or too few fit the fold."""
         if fold in candidate.solutions:
             return candidate.solutions[fold]
-        known = self.readings[candidate.place]
-        ((solution,),) = solve(
-            known,
-            ALL,
-            self.parameter,
-            [candidate.value],
-            centred=self.centred,
-            concepts=[candidate.concept],
-            general_share=candidate.general_share,
-        )
-        return solution
+        return self.solve([candidate], ALL)[0]
+
+    def solve(self, candidates: Sequence[Candidate], fold: int) -> list[Solution]:
+        """The gates of candidates at one place for a fold, from what is known there now."""
+        found: dict[int, Solution] = {}
+        for share in dict.fromkeys(one.general_share for one in candidates):
+            alike = [i for i, one in enumerate(candidates) if one.general_share == share]
+            values = sorted({candidates[i].value for i in alike})
+            # One decomposition of the retained class serves all of them.
+            solved = solve(
+                self.readings[candidates[0].place],
+                fold,
+                self.parameter,
+                values,
+                centred=self.centred,
+                concepts=[candidates[i].concept for i in alike],
+                general_share=share,
+            )
+            found |= {i: of[values.index(candidates[i].value)] for i, of in zip(alike, solved)}
+        return [found[i] for i in range(len(candidates))]
 
 
 def judge_gates(
