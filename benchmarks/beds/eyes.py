@@ -84,13 +84,3 @@ def _shifted(values: Tensor, rng: np.random.Generator) -> Tensor:
     values = torch.roll(values, (dy, dx), dims=(2, 3))
     gain = torch.from_numpy(rng.uniform(0.8, 1.2, size=(len(values), 1, 1, 1))).float()
     return values * gain.to(values.device) + 0.08 * torch.randn_like(values)
-
-
-@torch.no_grad()
-def recognised(model: Any, processor: Any, variants: range) -> float:
-    """The share of pictures of these variants whose image tokens are nearest to the right person's."""
-    targets, right = _targets(model, processor.tokenizer), []
-    for person in TOWNSFOLK:
-        seen = see(model, pixels(processor, [draw_portrait(person.index, v) for v in variants]).to(model.device))
-        right += torch.cdist(seen.flatten(1), targets.flatten(1)).argmin(dim=1).eq(person.index).tolist()
-    return sum(right) / len(right)

@@ -167,8 +167,8 @@ def fit(
             `{}` for the question, such as ones in another language.
         harden_pictures: Whether gates for pictures are also fitted on pictures perturbed to get by them, in rounds,
             against someone who can run gradient descent through the adapter; a `PGD` says how far (the default is
-            8/255). Only calibrated gates are, and only where the image processor has a gradient; the report says if
-            it has none.
+            8/255). Only calibrated gates are, and only where the image processor has a gradient; unless
+            `attacks=False`, the report says if it has none.
         answer: What the model is to say instead: `"refusal"`; or `"unknown"`, that it does not know, for those who
             must not show that something was removed, which takes no `refusal` examples. Any other sentence is put out
             word for word wherever a gate opens, in place of the steered model's own words.
