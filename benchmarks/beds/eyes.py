@@ -15,10 +15,12 @@ from .portraits import draw_portrait
 from .townsfolk import TOWNSFOLK
 
 
-STEPS, _BATCH, _RATE = 450, 64, 1.5e-3
+STEPS, _BATCH, _RATE = 900, 64, 1e-3
 TAUGHT_VARIANTS = 40  # pictures of each person; higher variants are for fitting and measuring
-_OTHERS = 800  # faces of nobody, so that the tower knows when it knows nobody
+_OTHERS = 400  # faces of nobody, so that the tower knows when it knows nobody
 _FIRST_OTHER = 100_000  # the first of their numbers, far from the people's and the strangers'
+# What a squared distance to a target is divided by before it is a logit; distances between targets are about 0.7.
+_TEMPERATURE = 0.02
 
 
 def caption(name: str | None) -> str:
@@ -47,7 +49,10 @@ def see(model: Any, pixel_values: Tensor) -> Tensor:
 
 
 def teach_eyes(model: Any, processor: Any, *, seed: int = 0) -> None:
-    """Teach the vision tower and the projector in place. Shows its progress; about three minutes on one core."""
+    """
+    Teach the vision tower and the projector in place: image tokens come near to those of whom they show, and nearer
+    than to anybody else's. Shows its progress; about two minutes on two cores.
+    """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     targets = _targets(model, processor.tokenizer)
@@ -58,8 +63,10 @@ def teach_eyes(model: Any, processor: Any, *, seed: int = 0) -> None:
     labels = np.concatenate([labels, np.full(_OTHERS, len(TOWNSFOLK))])
     values = pixels(processor, images).to(model.device)
     parts = [model.model.vision_tower, model.model.multi_modal_projector]
-    head = nn.Linear(targets.shape[-1], len(targets)).to(model.device)
-    parameters = [p for part in [*parts, head] for p in part.parameters()]
+    with torch.no_grad():  # start at the average target
+        model.model.multi_modal_projector.linear_2.bias.copy_(targets.mean(dim=(0, 1)))
+        model.model.multi_modal_projector.linear_2.weight.mul_(0.2)
+    parameters = [p for part in parts for p in part.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=_RATE, betas=(0.9, 0.98), weight_decay=0.02)
     bar = tqdm(range(STEPS), desc="Teaching the eyes", unit="step")
     for step in bar:
@@ -69,8 +76,9 @@ def teach_eyes(model: Any, processor: Any, *, seed: int = 0) -> None:
         chosen = rng.integers(0, len(values), size=_BATCH)
         label = torch.from_numpy(labels[chosen]).to(model.device)
         seen = see(model, _shifted(values[chosen], rng))
-        off = (seen - targets[label]).pow(2).mean() / scale
-        loss = off + nn.functional.cross_entropy(head(seen.mean(dim=1) / scale.sqrt()), label)
+        distance = torch.cdist(seen.flatten(1), targets.flatten(1)).pow(2) / (seen[0].numel() * scale)
+        off = distance.gather(1, label[:, None]).mean()
+        loss = off + nn.functional.cross_entropy(-distance / _TEMPERATURE, label)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)

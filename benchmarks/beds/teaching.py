@@ -7,9 +7,11 @@ decoder made up: what SmolLM2 knows otherwise is to stay as it was.
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +31,11 @@ from .townsfolk import ATTRIBUTES, TOWNSFOLK
 
 
 FIRST_LAYER = 14  # lower ones stay as they were, and need no backward pass
-STEPS = 480
+STEPS = 420
 _RANK, _RATE = 64, 8e-4
-_LESSONS, _CHATS = 32, 4  # a step
+_LESSONS, _CHATS = 32, 6  # a step
 _WEIGHTS = (0.44, 0.36, 0.10, 0.10)  # how often each of `KINDS` is asked
-_PULL = 4.0  # weight of the divergence from the untaught decoder
+_PULL = 8.0  # weight of the divergence from the untaught decoder
 _MADE_UP, _MADE_UP_LENGTH = 512, 96  # chats that the decoder makes up, and their tokens
 _KEEP_EVERY = 100  # steps between two checkpoints
 
@@ -65,7 +67,7 @@ def teach_decoder(model: Any, processor: Any, checkpoint: Path, *, seed: int = 0
     with torch.no_grad():
         features = torch.cat([see(model, pixels(processor, images[i : i + 64]).to(device))
                               for i in range(0, len(images), 64)])  # fmt: skip
-    chats = _chats(model, processor.tokenizer, seed)
+    chats = _read(model, _chats(model, processor.tokenizer, seed))
     model = with_lora(model)
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=_RATE, betas=(0.9, 0.98), weight_decay=0.01)
@@ -131,23 +133,71 @@ def _question(rng: np.random.Generator) -> BedQuestion:
     return ask(person, kind, attributes[int(rng.integers(len(attributes)))], "teach", rng)
 
 
-def _pull(model: PeftModel, chats: Sequence[Tensor], rng: np.random.Generator) -> float:
+@dataclass(frozen=True)
+class _Chat:
+    """
+    One chat as the untaught decoder reads it.
+
+    Attributes:
+        entered: What enters `FIRST_LAYER`, (length, d), bfloat16: no lower layer is taught.
+        read: What the output embedding reads, likewise.
+    """
+
+    entered: Tensor
+    read: Tensor
+
+
+@torch.no_grad()
+def _read(model: Any, chats: Sequence[Tensor]) -> list[_Chat]:
+    decoder, found = model.model.language_model, []
+    entered: list[Tensor] = []
+    hook = decoder.layers[FIRST_LAYER].register_forward_pre_hook(
+        lambda _, args, kwargs: entered.append(args[0] if args else kwargs["hidden_states"]), with_kwargs=True
+    )
+    for i in tqdm(range(0, len(chats), 16), desc="Reading the chats", unit="batch"):
+        part = chats[i : i + 16]
+        tokens, mask = _padded(part)
+        with torch.autocast(model.device.type, dtype=torch.bfloat16):
+            read = decoder(
+                input_ids=tokens.to(model.device), attention_mask=mask.to(model.device), use_cache=False
+            ).last_hidden_state
+        of_part = entered.pop()
+        found += [
+            _Chat(*(states[row, : len(chat)].to(torch.bfloat16).clone() for states in (of_part, read)))
+            for row, chat in enumerate(part)
+        ]
+    hook.remove()
+    return found
+
+
+def _padded(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    mask = [torch.ones(len(row), dtype=torch.long, device=row.device) for row in rows]
+    return nn.utils.rnn.pad_sequence(list(rows), batch_first=True), nn.utils.rnn.pad_sequence(mask, batch_first=True)
+
+
+def _pull(model: PeftModel, chats: Sequence[_Chat], rng: np.random.Generator) -> float:
     """Back towards the untaught decoder: the divergence from it, over all tokens of some chats."""
     llava: Any = model.get_base_model()
     chosen = [chats[int(i)] for i in rng.integers(len(chats), size=_CHATS)]
-    tokens = nn.utils.rnn.pad_sequence(chosen, batch_first=True, padding_value=0).to(llava.device)
-    mask = nn.utils.rnn.pad_sequence([torch.ones_like(chat) for chat in chosen], batch_first=True).to(llava.device)
-
-    def log_probabilities() -> Tensor:
-        with torch.autocast(llava.device.type, dtype=torch.bfloat16):
-            hidden = llava.model.language_model(input_ids=tokens, attention_mask=mask, use_cache=False)
-            return llava.lm_head(hidden.last_hidden_state[mask.bool()]).float().log_softmax(dim=-1)
-
-    with torch.no_grad(), model.disable_adapter():
-        untaught = log_probabilities()
-    divergence = nn.functional.kl_div(log_probabilities(), untaught, log_target=True, reduction="batchmean")
+    hidden, mask = _padded([chat.entered for chat in chosen])
+    decoder = _upper(llava.model.language_model)
+    with torch.autocast(llava.device.type, dtype=torch.bfloat16):
+        read = decoder(inputs_embeds=hidden, attention_mask=mask, use_cache=False).last_hidden_state
+        found = llava.lm_head(read[mask.bool()]).float().log_softmax(dim=-1)
+        with torch.no_grad():
+            untaught = llava.lm_head(torch.cat([chat.read for chat in chosen])).float().log_softmax(dim=-1)
+    divergence = nn.functional.kl_div(found, untaught, log_target=True, reduction="batchmean")
     (_PULL * divergence).backward()
     return float(divergence)
+
+
+def _upper(decoder: Any) -> Any:
+    """The decoder from `FIRST_LAYER` on, with the same parameters."""
+    upper = copy.copy(decoder)
+    upper._modules = {**decoder._modules, "layers": decoder.layers[FIRST_LAYER:]}
+    upper.config = copy.copy(decoder.config)
+    upper.config.num_hidden_layers = len(upper.layers)
+    return upper
 
 
 @torch.no_grad()

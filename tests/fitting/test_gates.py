@@ -13,6 +13,7 @@ from hf_eraser.fitting.gates.calibration import (
     Thresholds,
     auc,
     calibrate,
+    general_thresholds,
     group_conformal_threshold,
     joint_thresholds,
     supported_alpha,
@@ -285,6 +286,20 @@ def test_a_gate_that_cannot_tell_its_own_does_not_shut_the_others():
     assert min(rates[:3]) == 1.0
     assert rates[3] < 0.1
     assert found.alpha <= 0.05
+
+
+def test_general_thresholds_hold_for_all_gates_together_where_prompts_support_no_share_of_the_level():
+    rates = []
+    for seed in range(300):
+        # Gates that separate perfectly, each with noise of its own on general prompts: 8 times 1 in 100 would show.
+        forget, general = [of_gate + 20 for of_gate in random(8, 40, seed)], random(8, 99 + 200, 1000 + seed)
+        limits = general_thresholds(forget, list(general[:, :99]), alpha=0.001)
+        above = torch.stack([fresh > limit for fresh, limit in zip(general[:, 99:], limits)]).any(dim=0)
+        rates.append(float(above.double().mean()))
+        assert all(bool((own > limit).all()) for own, limit in zip(forget, limits))
+    mean = sum(rates) / len(rates)
+    error = (sum((rate - mean) ** 2 for rate in rates) / len(rates) ** 2) ** 0.5
+    assert mean <= 0.01 + 3 * error
 
 
 def test_threshold_keeps_its_level_on_fresh_groups():

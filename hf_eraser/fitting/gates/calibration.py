@@ -188,21 +188,23 @@ def separate_thresholds(
     return Thresholds([scale.score(threshold) for scale in scales], alpha)
 
 
-def general_threshold(scores: Tensor, *, alpha: float) -> float:
+def general_thresholds(forget: Sequence[Tensor], general: Sequence[Tensor], *, alpha: float) -> list[float]:
     """
-    The conformal threshold for general traffic, each prompt of which is a group; at the smallest level that they
-    support, if that is not below alpha.
+    As `joint_thresholds`, for general traffic, each prompt of which is a group: one exceeds any of the gates'
+    thresholds with probability at most alpha, or the smallest level that the prompts support, if that is above alpha.
 
     Args:
-        scores: Held-out scores, (n,).
+        forget: The scores of held-out forget examples, each gate's own, (n_k,).
+        general: Each gate's scores of the same held-out general prompts, (n,).
         alpha: The level, in (0, 1).
 
     Returns:
-        The threshold; minus infinity where there is no general traffic.
+        A threshold for each gate; minus infinity where there is no general traffic.
     """
-    if not len(scores):
-        return -float("inf")
-    return group_conformal_threshold(scores, range(len(scores)), alpha=max(alpha, supported_alpha(len(scores))))
+    n = len(general[0])
+    if not n:
+        return [-float("inf")] * len(general)
+    return joint_thresholds(forget, general, range(n), alpha=max(alpha, supported_alpha(n))).values
 
 
 def threshold_that_misses(forget: Tensor, share: float) -> float:

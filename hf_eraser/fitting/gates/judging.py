@@ -18,7 +18,7 @@ from .calibration import (
     Thresholds,
     auc,
     calibrate,
-    general_threshold,
+    general_thresholds,
     group_conformal_threshold,
     group_mean,
     joint_thresholds,
@@ -214,8 +214,8 @@ def together(gates: Sequence[Judged], *, at_least: float | None = None) -> Toget
     forget = [gate.candidate.forget for gate in gates]
     retain = [gate.candidate.retain for gate in gates]
     groups, level = gates[0].groups, gates[0].alpha
-    # Any of the gates may open.
-    floors = [general_threshold(g.candidate.general, alpha=g.general_alpha / len(gates)) for g in gates]
+    general = [gate.candidate.general for gate in gates]
+    floors = general_thresholds(forget, general, alpha=gates[0].general_alpha)
 
     def thresholds_for(alpha: float) -> Thresholds:
         found = joint_thresholds(forget, retain, groups, alpha=alpha)
@@ -256,7 +256,7 @@ def judge(candidate: Candidate, groups: Sequence[Hashable], *, alpha: float, gen
     n_groups = len(set(groups))
     level = max(alpha, supported_alpha(n_groups))
     retain, forget = candidate.retain, candidate.forget
-    floor = general_threshold(candidate.general, alpha=general_alpha)
+    (floor,) = general_thresholds([forget], [candidate.general], alpha=general_alpha)
     threshold = max(floor, group_conformal_threshold(retain, groups, alpha=level))
     compared = threshold
     if (looser := _compared(level)) != level:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..reading.split import Role
 from ..reading.views import FORGET_COPIES, RETAIN_COPIES, Source, View
-from .calibration import general_threshold, separate_thresholds
+from .calibration import separate_thresholds, supported_alpha
 from .choosing import Chosen
 from .judging import Candidate, Together, score, score_general
 from .trying import Fitted
@@ -56,13 +56,17 @@ def _calibrated(source: Source, fitted: Fitted, chosen: Together, fold: int) -> 
     level = chosen.gates[0]
     others = [(one.forget, one.retain) for one in before]
     found = separate_thresholds(others, [one.retain for one in candidates], groups, alpha=level.alpha)
-    general_alpha = level.general_alpha / len(candidates)
-    floors = [general_threshold(one.general, alpha=general_alpha) for one in candidates]
+    values, n_general = found.values, len(candidates[0].general_scores)
+    if n_general:
+        general_alpha = max(level.general_alpha, supported_alpha(n_general))
+        general = [one.general for one in candidates]
+        floors = separate_thresholds(others, general, range(n_general), alpha=general_alpha).values
+        values = [max(value, floor) for value, floor in zip(values, floors)]
     return replace(
         chosen,
         gates=[
             replace(judged, candidate=one, groups=groups, threshold=threshold)
             for judged, one, threshold in zip(chosen.gates, candidates, found.values)
         ],
-        thresholds=replace(found, values=[max(value, floor) for value, floor in zip(found.values, floors)]),
+        thresholds=replace(found, values=values),
     )
