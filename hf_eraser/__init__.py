@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from .version import __version__
 
 
-__all__ = ["SteeringAdapterConfig", "SteeringModel", "__version__", "fit"]
+__all__ = ["SteeringAdapterConfig", "SteeringModel", "__version__", "fit", "prompt_lengths"]
 
 
 def _is_command_line() -> bool:
@@ -24,7 +24,7 @@ def _is_command_line() -> bool:
 
 if TYPE_CHECKING or not _is_command_line():
     from .registration import register
-    from .tuner import SteeringAdapterConfig, SteeringModel
+    from .tuner import SteeringAdapterConfig, SteeringModel, prompt_lengths
 
     register()
 

@@ -33,6 +33,7 @@ class Decision:
         complete: Whether the whole prompt has been read.
         last: The position of each sequence's last prompt token, (batch,), counted from the first one on the cache;
             None before any prompt was read.
+        seen: How many tokens it has been kept for so far, padding included.
     """
 
     sums: dict[int, ReadoutSums] = field(default_factory=dict)
@@ -42,6 +43,7 @@ class Decision:
     generation: Generation | None = None
     complete: bool = False
     last: Tensor | None = None
+    seen: int = 0
 
     def expand(self, batch: int) -> None:
         """Repeat each row so that there are `batch` of them, where a batch was expanded for beams or samples."""
@@ -57,9 +59,18 @@ class Decision:
 
 @dataclass(eq=False)
 class Generation:
-    """One `generate` call: the prompt ends after `prompt_length` positions, padding included."""
+    """
+    One `generate` call.
+
+    Attributes:
+        prompt_length: After how many positions the prompt ends, padding included.
+        mask: False at its padding, (batch, prompt length), if known.
+        decision: What was decided in it, for models that give no cache back.
+    """
 
     prompt_length: int
+    mask: Tensor | None = None
+    decision: Decision | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Generation:
         # Compared by identity; a copied cache belongs to the same generation.
@@ -67,6 +78,7 @@ class Generation:
 
 
 def decision_on(cache: Any, past: int) -> Decision:
+    """What was decided for the sequences on a cache, or nothing yet."""
     decision = getattr(cache, "steering_decision", None)
     # A cache that was reset is used for other sequences.
     return decision if decision is not None and past > 0 else Decision()

@@ -44,16 +44,18 @@ def with_fixed_answers(
         return outputs
     name, logits = found
     positions = _positions(arguments.get("logits_to_keep", 0), call.length, logits.shape[1]).to(logits.device)
-    step = positions + call.past - decision.last.to(logits.device)[:, None]  # of the answer's tokens, (batch, kept)
+    step = call.steps().to(logits.device)[:, positions]  # of the answer's tokens, (batch, kept)
     for adapter, ids in reversed(list(answers.items())):
         opened = [gate.gt(0).any(dim=1) for key, gate in decision.gates.items() if key[0] == adapter]
         if not opened:
             continue
-        is_open = torch.stack(opened).any(dim=0).to(logits.device)
+        is_open = torch.stack(opened).any(dim=0)
         if not torch.compiler.is_compiling() and not bool(is_open.any()):
             continue
         own = torch.tensor(ids, device=logits.device)[step.clamp(0, len(ids) - 1)]
-        here = is_open[:, None] & (step >= 0)
+        open_tokens = call.by_token(is_open).to(logits.device)
+        open_tokens = open_tokens if call.packing is None else open_tokens[:, positions]
+        here = open_tokens & (step >= 0)
         tokens = torch.where(here, own, -1 if tokens is None else tokens)
     if tokens is None:
         return outputs

@@ -11,8 +11,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .continuous_batching import PagedBatch
 from .decision import Decision, Generation, Steered, decision_on
-from .prompt import image_mask_of, past_length, rows_of_adapters, token_mask_of
+from .packing import Packing, packing_of
+from .prompt import (
+    PromptLengths,
+    cache_of,
+    image_mask_of,
+    past_length,
+    prompt_mask_of,
+    rows_of_adapters,
+    token_mask_of,
+)
 from .readouts import ReadoutSums
 
 
@@ -26,18 +36,40 @@ _call: ContextVar[SteeringCall | None] = ContextVar("hf_eraser_call", default=No
 
 _adapter_names: ContextVar[tuple[str, ...] | None] = ContextVar("hf_eraser_adapter_names", default=None)
 
+_prompt_lengths: ContextVar[PromptLengths | None] = ContextVar("hf_eraser_prompt_lengths", default=None)
+
 # In `adapter_names`, a row without any adapter; the name is PEFT's.
 BASE = "__base__"
 
 
 @contextmanager
-def generating(prompt_length: int) -> Iterator[None]:
-    """Tells the forward calls of one `generate` where the prompt ends."""
-    token = _generation.set(Generation(prompt_length))
+def generating(prompt_length: int, mask: Tensor | None = None) -> Iterator[None]:
+    """Tells the forward calls of one `generate` where the prompt ends, and which of it is padding."""
+    token = _generation.set(Generation(prompt_length, mask))
     try:
         yield
     finally:
         _generation.reset(token)
+
+
+@contextmanager
+def prompt_lengths(lengths: PromptLengths) -> Iterator[None]:
+    """
+    Says where the prompt of each sequence ends, in the forward calls inside.
+
+    Outside `generate`, all of a sequence is its prompt, but for what `labels` mark as the answer. Where a call holds
+    an answer behind the prompt without saying so, as one does that measures how likely an answer is, the answer would
+    decide about itself: say it here, or with the argument `prompt_lengths` of the model's `forward`.
+
+    Args:
+        lengths: How many tokens of each sequence, padding left out, are the prompt: one number for all, or one each.
+            Tokens on a cache count.
+    """
+    token = _prompt_lengths.set(lengths)
+    try:
+        yield
+    finally:
+        _prompt_lengths.reset(token)
 
 
 @contextmanager
@@ -86,6 +118,8 @@ class SteeringCall:
         token_mask: True at this call's tokens that are not padding, (batch, length); None where all are.
         rows: True at the rows that an adapter is for, (batch,), by adapter; None where each is for all.
         past, length: The tokens on the cache before this call, and in it, padding included.
+        packing: How several sequences lie in a row, if they do; everything else here has a row for each sequence.
+        paged: The requests of this call, if it comes from continuous batching.
         earlier_sums: The decision's sums before this call. Gradient checkpointing runs a layer's forward twice, and
             what the layer adds must be added once.
     """
@@ -99,6 +133,8 @@ class SteeringCall:
     past: int = 0
     length: int = 0
     earlier_sums: dict[int, ReadoutSums] = field(default_factory=dict)
+    packing: Packing | None = None
+    paged: PagedBatch | None = None
 
     @classmethod
     def of(
@@ -109,6 +145,7 @@ class SteeringCall:
         image_ids: tuple[int, ...],
         embedding: nn.Module,
         names: tuple[str, ...] | None = None,
+        lengths: PromptLengths | None = None,
     ) -> SteeringCall:
         """
         Args:
@@ -117,28 +154,49 @@ class SteeringCall:
             image_ids: The token ids that stand for a picture.
             embedding: The model's input embedding.
             names: The adapter of each row, or `BASE`; the default is all of `adapters` for every row.
+            lengths: How many tokens of each sequence are its prompt; the default is what `prompt_lengths` says.
 
         Raises:
-            ValueError: If there is no input, or if there are not as many names as rows.
+            ValueError: If there is no input, or if there are not as many names or lengths as rows.
         """
         input_ids, embeds = arguments.get("input_ids"), arguments.get("inputs_embeds")
         tokens = embeds if input_ids is None else input_ids
         if tokens is None:
             raise ValueError("You must specify `input_ids` or `inputs_embeds`, got neither.")
-        batch, length = tokens.shape[:2]
-        cache = arguments.get("past_key_values")
+        cache = cache_of(arguments)
         generation = _generation.get()
         past = past_length(cache)
-        decision = decision_on(cache, past)
+        kept = generation.decision if generation is not None and cache is None and tokens.shape[1] == 1 else None
+        if kept is not None:  # the model keeps what it has read to itself
+            past = kept.seen
+        packing = packing_of(arguments, tokens, past)
+        if packing is not None and names is not None:
+            raise ValueError("`adapter_names` must have a name for each sequence, and these rows hold several each.")
+        labels = arguments.get("labels")
+        if packing is not None:
+            input_ids, embeds, labels = (v if v is None else packing.unpacked(v) for v in (input_ids, embeds, labels))
+            tokens = packing.unpacked(tokens)
+        batch, length = tokens.shape[:2]
+        decision = kept or decision_on(cache, past)
         decision.expand(batch)
         if decision.adapters != adapters:
             # Adapters were switched in mid-sequence: what was decided for those that stay is kept.
             decision.gates = {key: gate for key, gate in decision.gates.items() if key[0] in adapters}
             decision.deltas = {}
             decision.adapters = adapters
-        token_mask = token_mask_of(arguments.get("attention_mask"), batch, length, past)
+        if packing is None:
+            asked = None if generation is None else generation.mask
+            token_mask = token_mask_of(arguments.get("attention_mask"), batch, length, past, asked)
+        else:
+            token_mask = packing.mask
         call = cls(
-            decision, adapters, token_mask=token_mask, past=past, length=length, earlier_sums=dict(decision.sums)
+            decision,
+            adapters,
+            token_mask=token_mask,
+            past=past,
+            length=length,
+            earlier_sums=dict(decision.sums),
+            packing=packing,
         )
         if names is not None:
             call.rows = rows_of_adapters(names, adapters, batch, expanded=generation is not None, device=tokens.device)
@@ -146,28 +204,75 @@ class SteeringCall:
             return call
 
         decision.generation = generation
-        # Outside `generate`, the first call over an empty cache is the prompt.
-        end = past + length if generation is None else generation.prompt_length
-        in_prompt = torch.arange(length, device=tokens.device) + past < end
-        prompt_mask = in_prompt.expand(batch, length)
-        if token_mask is not None:
-            prompt_mask = prompt_mask & token_mask
-        labels = arguments.get("labels")
-        if labels is not None:
-            # The answer must not decide: it would shift positions before it, which is not causal.
-            prompt_mask = prompt_mask & ((labels != -100).cumsum(dim=1) == 0)
+        end = None if generation is None else generation.prompt_length
+        lengths = _prompt_lengths.get() if lengths is None else lengths
+        prompt_mask = prompt_mask_of(
+            token_mask, batch, length, past=past, end=end, labels=labels, lengths=lengths, device=tokens.device
+        )
         call.prompt_mask = prompt_mask
         call.image_mask = image_mask_of(input_ids, embeds, image_ids, embedding)
         # `generate` goes on behind the whole prompt, on whichever side it is padded.
-        last = torch.full((batch,), end - 1, device=tokens.device)
+        last = torch.full((batch,), 0 if end is None else end - 1, device=tokens.device)
         if generation is None:
             position = torch.arange(length, device=tokens.device) + past
             last = torch.where(prompt_mask, position, -1).amax(dim=1)
             last = last if decision.last is None else torch.maximum(last, decision.last)
         decision.last = last
         # Once complete, always complete: a chat that goes on may add to what was decided, never take it back.
-        decision.complete = past + length >= end
+        decision.complete = end is None or past + length >= end
         return call
+
+    @classmethod
+    def of_requests(
+        cls,
+        arguments: Mapping[str, Any],
+        paged: PagedBatch,
+        *,
+        adapters: tuple[str, ...],
+        image_ids: tuple[int, ...],
+        embedding: nn.Module,
+    ) -> SteeringCall:
+        """
+        A call of continuous batching.
+
+        Args:
+            arguments: The keyword arguments of the model's `forward`.
+            paged: The requests that it holds.
+            adapters, image_ids, embedding: As for `of`.
+        """
+        packing, input_ids, image_mask = paged.packing, arguments["input_ids"], None
+        if paged.prompt_mask is not None:
+            image_mask = image_mask_of(packing.unpacked(input_ids), None, image_ids, embedding)
+        return cls(
+            paged.decision,
+            adapters,
+            prompt_mask=paged.prompt_mask,
+            image_mask=image_mask,
+            token_mask=packing.mask,
+            rows=paged.rows,
+            length=input_ids.shape[1],
+            earlier_sums=dict(paged.decision.sums),
+            packing=packing,
+            paged=paged,
+        )
+
+    def by_sequence(self, values: Tensor) -> Tensor:
+        """What belongs to this call's tokens, (batch, length, ...), with a row for each sequence."""
+        return values if self.packing is None else self.packing.unpacked(values)
+
+    def by_token(self, values: Tensor) -> Tensor:
+        """What belongs to each sequence, (n, ...), for each token: (batch, length, ...) or (batch, 1, ...)."""
+        return values[:, None] if self.packing is None else values[self.packing.sequence]
+
+    def steps(self) -> Tensor:
+        """How far each token of this call is behind the last one of its prompt, (batch, length)."""
+        last = self.decision.last
+        assert last is not None
+        if self.packing is None:
+            return torch.arange(self.length, device=last.device) + self.past - last[:, None]
+        past = torch.tensor(self.paged.past if self.paged else [self.past], device=last.device)
+        place, sequence = self.packing.place.to(last.device), self.packing.sequence.to(last.device)
+        return place + (past - last)[sequence]
 
     def mask_of(self, steered: Steered) -> tuple[bool, Tensor | None]:
         """
@@ -177,7 +282,7 @@ class SteeringCall:
             steered: Which ones it says that it steers.
 
         Returns:
-            Whether there are any, and a mask of them, (batch, length), bool; None for all.
+            Whether there are any, and a mask of them, (batch, length), bool, a row for each sequence; None for all.
 
         Raises:
             ValueError: If the last prompt token of a row has passed, in an earlier piece of the prompt.
@@ -189,7 +294,8 @@ class SteeringCall:
             return True, self.token_mask if steer_decode else self.prompt_mask
         if not self.decision.complete:
             return False, None
-        if self.earlier_sums and not torch.compiler.is_compiling() and not bool(self.prompt_mask.any(dim=1).all()):
+        in_pieces = bool(self.earlier_sums) and self.paged is None and not torch.compiler.is_compiling()
+        if in_pieces and not bool(self.prompt_mask.any(dim=1).all()):
             raise ValueError(
                 "A prompt that is padded on the right came in pieces, so its last token passed before the gate could "
                 "be decided: pad on the left, or give prompts whole."
@@ -199,10 +305,17 @@ class SteeringCall:
         mask = mask & self.prompt_mask if not steer_decode else mask
         return True, mask if self.token_mask is None else mask & self.token_mask
 
-    def keep(self, outputs: Any) -> None:
-        """Put the decision on the key-value cache of a forward call's outputs, if there is one."""
-        cache = getattr(outputs, "past_key_values", None)
-        if cache is None and isinstance(outputs, tuple):
-            cache = next((output for output in outputs if hasattr(output, "get_seq_length")), None)
+    def keep(self, arguments: Mapping[str, Any], outputs: Any) -> None:
+        """Put the decision on the cache of a forward call, by its arguments and outputs, if there is one."""
+        if self.paged is not None:
+            self.paged.finish()
+        if self.packing is not None:  # what was decided is not by rows
+            return
+        self.decision.seen = self.past + self.length
+        generation = self.decision.generation
+        # Some models do not give the cache back that they were given.
+        cache = cache_of(outputs) if cache_of(outputs) is not None else cache_of(arguments)
         if cache is not None:
             cache.steering_decision = self.decision
+        elif generation is not None:
+            generation.decision = self.decision

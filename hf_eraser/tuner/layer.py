@@ -72,7 +72,9 @@ class SteeringLayer:
             if delta is None:
                 continue
             # Where the gate is 0 this adds 0, so the residual stream keeps its value to the last bit.
-            shift = delta[:, None, :].to(hidden.dtype)
+            shift = call.by_token(delta.to(hidden.dtype))
+            if mask is not None and call.packing is not None:
+                mask = call.packing.packed(mask)
             hidden = hidden + (shift if mask is None else shift * mask[..., None].to(shift.dtype))
         return hidden
 
@@ -83,7 +85,10 @@ class SteeringLayer:
         assert call.prompt_mask is not None
         assert call.image_mask is not None
         decision, index = call.decision, self.steering_index
+        hidden = call.by_sequence(hidden)
         sums = ReadoutSums.of(hidden, call.prompt_mask, call.image_mask)
+        if call.paged is not None:
+            call.paged.read(index, hidden, call.image_mask)
         if index in call.earlier_sums:
             sums = call.earlier_sums[index] + sums
         decision.sums[index] = sums
@@ -98,6 +103,8 @@ class SteeringLayer:
             gates = gate_values(scores, sums.has_image, bounds, config.gate)
             # A sequence of which nothing was read is not steered.
             gates = torch.where(sums.n_prompt > 0, gates, 0.0)
+            if call.paged is not None:
+                gates = torch.where(call.paged.ready[:, None], gates, 0.0)
             if config.gate_layer is not None and len(config.gate_layers) > 1:
                 here = sums.has_image if index == config.gate_layer else ~sums.has_image
                 gates = torch.where(here[:, None], gates, 0.0)

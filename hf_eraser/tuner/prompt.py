@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers.utils import logging
+
+
+logger = logging.get_logger(__name__)
+
+# How many tokens of each sequence are its prompt: one number for all, or one each.
+PromptLengths = int | Sequence[int] | Tensor
 
 
 def rows_of_adapters(
@@ -22,31 +29,112 @@ def rows_of_adapters(
     }
 
 
+def cache_of(values: Any) -> Any:
+    """The cache among the arguments of a forward call, or on its outputs; None if there is none."""
+    for name in ("past_key_values", "cache_params"):
+        cache = values.get(name) if isinstance(values, Mapping) else getattr(values, name, None)
+        if cache is not None:
+            return cache
+    if isinstance(values, tuple):
+        return next((value for value in values if hasattr(value, "get_seq_length")), None)
+    return None
+
+
 def past_length(cache: Any) -> int:
+    """The tokens on a cache, padding included; of a cache without attention, those that its decision was made of."""
     if cache is None:
         return 0
-    length = cache.get_seq_length()
-    # Static caches count in a tensor.
-    return int(length)
+    decision = getattr(cache, "steering_decision", None)
+    try:
+        length = int(cache.get_seq_length())  # static caches count in a tensor
+    except (AttributeError, ValueError, NotImplementedError):
+        length = 0
+    has_attention = any(hasattr(layer, "keys") for layer in getattr(cache, "layers", [None]))
+    return length if has_attention or decision is None else decision.seen
 
 
-def token_mask_of(attention_mask: Any, batch: int, length: int, past: int) -> Tensor | None:
-    """True at this call's tokens that are not padding, from whichever mask the model was given."""
-    if isinstance(attention_mask, Mapping):  # one mask per attention type: padding is the same in each
-        attention_mask = next(iter(attention_mask.values()))
-    if not isinstance(attention_mask, Tensor):
-        return None
-    if attention_mask.ndim == 4:
-        # (batch, 1, queries, keys), made for static caches: the last query may see all of its row but the padding.
-        rows = attention_mask[:, 0, -1]
-        mask = rows if rows.dtype == torch.bool else rows == 0
-    else:
-        mask = attention_mask.bool()
-    if mask.shape[1] >= past + length:
-        mask = mask[:, past : past + length]
-    else:
-        mask = mask[:, -length:]
+def token_mask_of(attention_mask: Any, batch: int, length: int, past: int, prompt: Tensor | None) -> Tensor | None:
+    """
+    True at this call's tokens that are not padding, from whichever mask the model was given.
+
+    Args:
+        attention_mask: (batch, tokens so far); or (batch, 1, queries, keys), as it is made for static caches; or such
+            ones by kind of attention.
+        batch, length, past: The call's rows, their length, and the tokens on the cache.
+        prompt: The mask of the prompt that `generate` was given, (rows, prompt length), if there is one; windows and
+            chunks of attention do not hide tokens from it.
+    """
+    if not isinstance(attention_mask, Tensor) or attention_mask.ndim == 4:
+        if prompt is not None:
+            generated = prompt.new_ones(len(prompt), max(past + length - prompt.shape[1], 0))
+            attention_mask = torch.cat([prompt, generated], dim=1)[:, : past + length]
+        else:
+            attention_mask = _of_queries(attention_mask, length, past)
+            if attention_mask is None:
+                return None
+    mask = attention_mask.bool()
+    mask = mask[:, past : past + length] if mask.shape[1] >= past + length else mask[:, -length:]
     return mask.expand(batch, length) if mask.shape[0] in (1, batch) else mask.repeat_interleave(batch // len(mask), 0)
+
+
+def _of_queries(masks: Any, length: int, past: int) -> Tensor | None:
+    """From masks for each query: a token sees itself, whatever its window, unless it is padding."""
+    if isinstance(masks, Mapping):
+        masks = masks.get("full_attention", next(iter(masks.values()), None))
+    if not isinstance(masks, Tensor):
+        return None
+    rows = masks[:, 0]
+    seen = rows if rows.dtype == torch.bool else rows == 0
+    if seen.shape[-1] < past + length:  # the window has rolled on: all of it is behind the padding
+        return None
+    return seen[:, -length:, past : past + length].diagonal(dim1=1, dim2=2)
+
+
+def prompt_mask_of(
+    token_mask: Tensor | None,
+    batch: int,
+    length: int,
+    *,
+    past: int,
+    end: int | None,
+    labels: Tensor | None,
+    lengths: PromptLengths | None,
+    device: torch.device,
+) -> Tensor:
+    """
+    True at a prompt's tokens, (batch, length).
+
+    Args:
+        token_mask: False at padding.
+        batch, length, past: The call's rows, their length, and the tokens on the cache.
+        end: How many positions the prompt has, padding included, as `generate` knows it; None for all.
+        labels: -100 at the prompt, (batch, length).
+        lengths: How many tokens of each sequence, padding left out, are the prompt. It is stronger than `labels`.
+        device: Where the tokens are.
+
+    Raises:
+        ValueError: If there are not as many lengths as sequences.
+    """
+    position = torch.arange(length, device=device)
+    mask = (position + past < (past + length if end is None else end)).expand(batch, length)
+    if token_mask is not None:
+        mask = mask & token_mask
+    if lengths is not None and end is None:
+        of_rows = torch.as_tensor(lengths, device=device).flatten()
+        if len(of_rows) not in (1, batch) or of_rows.is_floating_point():
+            raise ValueError(
+                f"`prompt_lengths` must be one whole number, or one for each of {batch} sequences, got {lengths!r}."
+            )
+        return mask & (mask.cumsum(dim=1) + past <= of_rows[:, None])
+    if labels is not None:
+        # The answer must not decide: it would shift positions before it, which is not causal.
+        mask = mask & ((labels != -100).cumsum(dim=1) == 0)
+        if not torch.compiler.is_compiling() and not bool(mask.any(dim=1).all()):
+            logger.warning_once(
+                "`labels` mark all of a sequence as the answer, so it has no prompt and is not steered: set the "
+                "prompt's labels to -100, or say where it ends (`with hf_eraser.prompt_lengths(...)`)."
+            )
+    return mask
 
 
 def image_mask_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -59,6 +60,18 @@ class ReadoutSums:
             n_image=self.n_image + later.n_image,
             last=torch.where(later.n_prompt > 0, later.last, self.last),
         )
+
+    @classmethod
+    def rows(cls, of_rows: Sequence[ReadoutSums | None]) -> ReadoutSums:
+        """Sums of one row each, one below the other; zeros where there are none, at least one is."""
+        some = next(sums for sums in of_rows if sums is not None)
+        fields = cls.__dataclass_fields__
+        none = cls(*(torch.zeros_like(getattr(some, name)) for name in fields))
+        return cls(*(torch.cat([getattr(sums or none, name) for sums in of_rows]) for name in fields))
+
+    def row(self, number: int) -> ReadoutSums:
+        """One row of them."""
+        return ReadoutSums(*(getattr(self, name)[number : number + 1] for name in self.__dataclass_fields__))
 
     def expand(self, times: int) -> ReadoutSums:
         """Each row `times` times in a row, as beam search does with a batch."""

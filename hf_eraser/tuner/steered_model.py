@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import inspect
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
@@ -11,6 +13,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from .continuous_batching import check_not_running, follow, is_paged, session_of
 from .decoder import Decoder, image_token_ids
 from .fixed_answer import with_fixed_answers
 from .forward_call import (
@@ -43,21 +46,28 @@ class SteeredModel:
     def _steered_forward(
         self, forward: Callable[..., Any], parameters: Sequence[str], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        names = names_of_rows(kwargs.pop("adapter_names", None))
+        names, lengths = names_of_rows(kwargs.pop("adapter_names", None)), kwargs.pop("prompt_lengths", None)
         adapters = acting_adapters(self, names)  # type: ignore[arg-type]
+        session = session_of(kwargs["cache"]) if is_paged(kwargs) else None
         if not adapters:
+            if session is not None:
+                session.left_alone(kwargs["cache"])
             return forward(*args, **kwargs)
         kwargs = {**dict(zip(parameters, args)), **kwargs}
-        call = SteeringCall.of(
-            kwargs,
-            adapters=adapters,
-            image_ids=image_token_ids(self.config),  # type: ignore[attr-defined]
-            embedding=self.get_input_embeddings(),  # type: ignore[attr-defined]
-            names=names,
-        )
+        of_model: dict[str, Any] = {
+            "adapters": adapters,
+            "image_ids": image_token_ids(self.config),  # type: ignore[attr-defined]
+            "embedding": self.get_input_embeddings(),  # type: ignore[attr-defined]
+        }
+        if session is None:
+            call = SteeringCall.of(kwargs, names=names, lengths=lengths, **of_model)
+        else:
+            check_servable(self, adapters)  # type: ignore[arg-type]
+            paged = session.batch(kwargs, adapters, kwargs["input_ids"])
+            call = SteeringCall.of_requests(kwargs, paged, **of_model)
         with handed_down(call):
             outputs = forward(**kwargs, **{CALL_ARGUMENT: call})
-        call.keep(outputs)
+        call.keep(kwargs, outputs)
         answers = fixed_answers(self, call.adapters)  # type: ignore[arg-type]
         return with_fixed_answers(outputs, call, answers, kwargs, self._loss_of) if answers else outputs
 
@@ -65,25 +75,44 @@ class SteeredModel:
         vocabulary = self.config.get_text_config(decoder=True).vocab_size  # type: ignore[attr-defined]
         return self.loss_function(logits=logits, labels=labels, vocab_size=vocabulary)  # type: ignore[attr-defined]
 
-    def generate(
-        self, inputs: Tensor | None = None, *args: Any, adapter_names: Sequence[str] | None = None, **kwargs: Any
-    ) -> Any:
+    def generate(self, *args: Any, adapter_names: Sequence[str] | None = None, **kwargs: Any) -> Any:
         """
         As the model's own `generate`; the gates are decided by the prompt that is given here.
 
         Args:
-            inputs, args, kwargs: As the model's own.
+            args, kwargs: As the model's own.
             adapter_names: The steering adapter of each row, or `"__base__"`; the default are the active adapters.
         """
-        prompt = inputs
-        for name in ("input_ids", "inputs_embeds"):
-            if prompt is None:
-                prompt = kwargs.get(name)
+        # Models differ in what their first parameter is.
+        own = super().generate  # type: ignore[misc]
+        given = {**dict(zip(inspect.signature(own).parameters, args)), **kwargs}
+        tokens = (given.get(name) for name in ("input_ids", "inputs", "inputs_embeds"))
+        prompt = next((value for value in tokens if value is not None), None)
         # Without any prompt, `generate` begins with the single token bos.
         length = 1 if prompt is None else prompt.shape[1]
+        mask = given.get("attention_mask")
+        if prompt is not None and mask is None:
+            mask = self._padding_of(prompt, given)
         # On a PeftModel the names have come already.
-        with generating(length), adapter_of_each_row(names_of_rows(adapter_names)):
-            return super().generate(inputs, *args, **kwargs)  # type: ignore[misc]
+        with generating(length, mask), adapter_of_each_row(names_of_rows(adapter_names)):
+            return own(*args, **kwargs)
+
+    def _padding_of(self, prompt: Tensor, options: Mapping[str, Any]) -> Tensor | None:
+        """The mask that `generate` makes where it is given none: padding is the pad token, if that ends no text."""
+        config = options.get("generation_config") or self.generation_config  # type: ignore[attr-defined]
+        pad, ends = (options.get(name, getattr(config, name)) for name in ("pad_token_id", "eos_token_id"))
+        ends = ends if isinstance(ends, list) else [ends]
+        if pad is None or pad in ends or prompt.ndim != 2:
+            return None
+        return prompt != pad
+
+    def init_continuous_batching(self, *args: Any, **kwargs: Any) -> Any:
+        """As the model's own, which `generate_batch` uses as well; the manager's requests are steered."""
+        check_servable(self, acting_adapters(self))  # type: ignore[arg-type]
+        manager = super().init_continuous_batching(*args, **kwargs)  # type: ignore[misc]
+        # Not the model itself, which may hold the manager.
+        model = weakref.ref(self)
+        return follow(manager, lambda: read_layers(model()))  # type: ignore[arg-type]
 
     def disable_adapter(self) -> DisabledAdapters:
         """
@@ -162,6 +191,7 @@ def steered_by(model: nn.Module, adapters: Sequence[str], *, strength: float = 1
 def make_steered(model: PreTrainedModel, decoder: Decoder, mixin: type[SteeredModel] = SteeredModel) -> None:
     """Make `model` a `SteeredModel`, by way of `mixin`, if it is none yet."""
     if not isinstance(model, SteeredModel):
+        check_not_running(model)
         retype(model, mixin)
         setattr(model, "steering_decoder_layers", decoder.layers)  # noqa: B010  mypy sees the class before
 
@@ -213,6 +243,31 @@ def acting_adapters(model: nn.Module, of_rows: Sequence[str] | None = None) -> t
     if all(layer.steering_direction.disable_adapters for layer in layers):
         return ()
     return tuple(name for name in dict.fromkeys(of_rows) if name != BASE)
+
+
+def read_layers(model: nn.Module) -> set[int]:
+    """The layers that the gates of the acting adapters read."""
+    names = acting_adapters(model)
+    return {
+        layer.steering_index
+        for layer in steering_layers(model)
+        if any(name in layer.steering_gate_weight for name in names)
+    }
+
+
+def check_servable(model: nn.Module, adapters: Sequence[str]) -> None:
+    """
+    Raises:
+        ValueError: If an adapter steers the whole prompt: its gate is known when most of the prompt has passed, and
+            blocks of it are shared with other requests.
+    """
+    configs = {name: config for layer in steering_layers(model) for name, config in layer.steering_configs.items()}
+    whole = [name for name in adapters if configs[name].positions != "last"]
+    if whole:
+        raise ValueError(
+            f"Continuous batching works with adapters that steer the last prompt token; {whole} steer the whole "
+            'prompt. Fit with `positions="last"`, or call `generate`.'
+        )
 
 
 def fixed_answers(model: nn.Module, adapters: Sequence[str]) -> dict[str, list[int]]:
