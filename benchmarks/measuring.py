@@ -52,18 +52,29 @@ def steered(model: Any, processor: Any, examples: Sequence[Example], *, batch_si
     return found
 
 
-def on_general(model: Any, processor: Any, batch_size: int) -> dict[str, Any]:
+def short_enough(model: Any, processor: Any, entries: Sequence[Mapping[str, Any]], longest: int) -> list[int]:
+    """Which general prompts have at most so many tokens and leave the model room for an answer."""
+    longest = min(longest, model.config.get_text_config().max_position_embeddings - 64)
+    general = read_examples(_asked(entries), "general")
+    device = torch.device("cpu")
+    return [
+        i for i, example in enumerate(general) if encode(processor, [example], device)["input_ids"].shape[1] <= longest
+    ]
+
+
+def _asked(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in entry.items() if key not in ("kind", "language")} for entry in entries]
+
+
+def on_general(model: Any, processor: Any, batch_size: int, longest: int = 100_000) -> dict[str, Any]:
     """
-    Of fresh general traffic that fits the model's context: for all and by kind, language and length, the number of
-    prompts, of those that are steered, and of those that keep their text.
+    Of fresh general traffic of at most `longest` tokens that fits the model's context: for all and by kind, language
+    and length, the number of prompts, of those that are steered, and of those that keep their text.
     """
     traffic = fresh_traffic(with_images=hasattr(processor, "image_processor"))
-    general = read_examples(
-        [{key: value for key, value in entry.items() if key not in ("kind", "language")} for entry in traffic], "fresh"
-    )
-    longest = model.config.get_text_config().max_position_embeddings
+    general = read_examples(_asked(traffic), "fresh")
     lengths = [encode(processor, [example], torch.device("cpu"))["input_ids"].shape[1] for example in general]
-    asked = [i for i, length in enumerate(lengths) if length <= longest - 64]
+    asked = short_enough(model, processor, traffic, longest)
     opened = dict(zip(asked, opened_by(model, processor, [general[i] for i in asked], batch_size=batch_size)))
     open_ones = [i for i in asked if opened[i]]
     same = dict.fromkeys(asked, True)

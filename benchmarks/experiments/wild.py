@@ -12,10 +12,20 @@ from benchmarks.beds.load import load_bed
 from benchmarks.beds.questions import BedQuestion, forgetting_examples, questions, stranger_examples
 from benchmarks.beds.townsfolk import TOWNSFOLK
 from benchmarks.markdown import MODEL_NAMES, interval, percent, table
-from benchmarks.measuring import answered_by, compared, in_pieces, mean, on_general, steered, white_box
+from benchmarks.measuring import (
+    answered_by,
+    compared,
+    in_pieces,
+    mean,
+    on_general,
+    short_enough,
+    steered,
+    white_box,
+)
 from benchmarks.parts import in_parts
 from benchmarks.result import Result, best_device, current_machine
 from hf_eraser.data import Example, read_examples
+from hf_eraser.data.general import general_examples
 from hf_eraser.evaluation import greedy_answers
 from hf_eraser.evaluation.judging import REFUSAL
 from hf_eraser.fitting.reading.views import evenly
@@ -62,6 +72,8 @@ def measure(model_name: str, people: Sequence[int], seed: int, configuration: Ma
 
     start = time.perf_counter()
     options: dict[str, Any] = {**forgetting_examples(names), "seed": seed, "batch_size": batch_size}
+    shipped = general_examples()
+    options["general"] = [shipped[i] for i in short_enough(model, processor, shipped, configuration["longest"])]
     report = hf_eraser.fit(model, processor, **options, **configuration["fit"])
     figures["fit_seconds"] = time.perf_counter() - start
     figures["report"] = _of_report(report)
@@ -92,7 +104,7 @@ def measure(model_name: str, people: Sequence[int], seed: int, configuration: Ma
         for how, with_picture in (("picture", True), ("by name", False))
         if (opened := [is_open for e, is_open in of_strangers if bool(e.images) is with_picture])
     }
-    figures["general"] = on_general(model, processor, batch_size)
+    figures["general"] = on_general(model, processor, batch_size, configuration["longest"])
     figures["attacks"] = []
     for (kind, how), examples in attacks.items():
         after = answers(examples)
@@ -160,7 +172,7 @@ def page(results: Mapping[str, Result]) -> str:
                  "same text", "sentence: answered"),
                 _rows(fits),
             ),
-            "General prompts, fresh ones:",
+            f"General prompts, fresh ones, of up to {result.configuration['longest']} tokens, as those fitted on:",
             table(("", "prompts", "steered", "same text"), _general_rows(fits)),
             "Under attack, in words and kinds that `fit` never showed:",
             table(("attack", "asked", "questions", "answered before", "after"), _attack_rows(fits), left=2),

@@ -158,7 +158,7 @@ class Session:
         past = [future.state.position_offset - future.query_length for future in scheduled]
         requests = [self._request(state, adapters, n, prompt) for state, n, prompt in zip(states, past, prompts)]
         bounds = itertools.accumulate((future.query_length for future in scheduled), initial=0)
-        packing = Packing.of(list(itertools.pairwise(bounds)), *tokens.shape[:2], tokens.device)
+        packing = Packing.of(list(itertools.pairwise(bounds)), len(tokens), tokens.shape[1], tokens.device)
         # Of each request, its tokens of this call that are in its prompt.
         left = [len(prompt) - n for prompt, n in zip(prompts, past)]
         device = tokens.device

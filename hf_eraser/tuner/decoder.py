@@ -38,27 +38,35 @@ def find_decoder(model: nn.Module) -> Decoder:
         raise TypeError(
             f"A steering adapter attaches to a transformers `PreTrainedModel`, got {type(model).__name__}."
         )
+    kind = model.config.model_type
+    if model.config.is_encoder_decoder:
+        raise ValueError(
+            f"A {kind!r} model reads its prompt with an encoder, where steering adapters do not act: only "
+            "decoder-only models are supported."
+        )
     text_config = model.config.get_text_config(decoder=True)
     depth = getattr(text_config, "num_hidden_layers", None)
     decoder = model.get_decoder()
-    # Some models keep the layers one level deeper.
-    for path in ("layers", "model.layers", "decoder.layers", "model.decoder.layers"):
-        layers: object = decoder
-        for part in path.split("."):
-            layers = getattr(layers, part, None)
-        if isinstance(layers, nn.ModuleList) and len(layers) == depth:
-            break
-    else:
+    lists = _lists_of(decoder, depth)
+    if len(lists) != 1:
         raise ValueError(
-            f"Found no {depth} text decoder layers in a {model.config.model_type!r} model: its "
-            f"`get_decoder()` gives {type(decoder).__name__}, which holds no list of them. It is not supported."
+            f"Found {len(lists)} lists of {depth} text decoder layers in a {kind!r} model, where there must be one: "
+            f"its `get_decoder()` gives {type(decoder).__name__}. It is not supported."
         )
+    (layers,) = lists
     name_of = {id(module): name for name, module in model.named_modules()}
     return Decoder(
         layers=tuple(layers),
         names=tuple(name_of[id(layer)] for layer in layers),
         hidden_size=text_config.hidden_size,
     )
+
+
+def _lists_of(decoder: nn.Module, depth: int | None) -> list[nn.ModuleList]:
+    """The outermost lists of this many modules: beside the decoder's layers, nothing else of a decoder has as many."""
+    found = [module for module in decoder.children() if isinstance(module, nn.ModuleList) and len(module) == depth]
+    deeper = (child for child in decoder.children() if not isinstance(child, nn.ModuleList))
+    return found or [one for child in deeper for one in _lists_of(child, depth)]
 
 
 def image_token_ids(config: PretrainedConfig) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from .config import GateMode, Readout
 from .decision import Decision
+from .forward_call import recording
 from .gate import TEXT_ONLY, WITH_IMAGE, gate_scores
 from .steered_model import steered_by, steering_layers
 
@@ -67,8 +68,7 @@ def gate_decisions(
         For each prompt: the gates of each adapter that acts, by layer and direction.
 
     Raises:
-        ValueError: If no steering adapter acts, one of `adapters` is not attached, or the model keeps no key-value
-            cache.
+        ValueError: If no steering adapter acts, or one of `adapters` is not attached.
 
     Example:
 
@@ -86,8 +86,9 @@ def gate_decisions(
         (0, 'text', inf, 0.0)
     """
     with torch.no_grad(), nullcontext() if adapters is None else steered_by(model, adapters):
-        outputs = model(**{**inputs, "use_cache": True})
-    return decisions_on(model, outputs.past_key_values)
+        with recording() as decisions:
+            model(**inputs)
+    return _explained(model, decisions[-1] if decisions else None)
 
 
 def decisions_on(model: PreTrainedModel | PeftModel, cache: Any) -> list[dict[str, list[GateDecision]]]:
@@ -102,11 +103,14 @@ def decisions_on(model: PreTrainedModel | PeftModel, cache: Any) -> list[dict[st
     Raises:
         ValueError: If nothing was decided, because no steering adapter acted or there is no cache.
     """
-    decision: Decision | None = getattr(cache, "steering_decision", None)
+    return _explained(model, getattr(cache, "steering_decision", None))
+
+
+def _explained(model: PreTrainedModel | PeftModel, decision: Decision | None) -> list[dict[str, list[GateDecision]]]:
     if decision is None or not decision.gates:
         raise ValueError(
-            "No gate was read: no steering adapter acted on this input, or the model kept no key-value cache. Switch "
-            "an adapter on (`set_adapter`), and leave `use_cache` on."
+            "No gate was read: no steering adapter acted on this input, or there is no key-value cache. Switch an "
+            "adapter on (`set_adapter`), and leave `use_cache` on where a cache is asked."
         )
     batch = len(next(iter(decision.gates.values())))
     rows: list[dict[str, list[GateDecision]]] = [{} for _ in range(batch)]

@@ -38,6 +38,8 @@ _adapter_names: ContextVar[tuple[str, ...] | None] = ContextVar("hf_eraser_adapt
 
 _prompt_lengths: ContextVar[PromptLengths | None] = ContextVar("hf_eraser_prompt_lengths", default=None)
 
+_recorded: ContextVar[list[Decision] | None] = ContextVar("hf_eraser_recorded", default=None)
+
 # In `adapter_names`, a row without any adapter; the name is PEFT's.
 BASE = "__base__"
 
@@ -50,6 +52,17 @@ def generating(prompt_length: int, mask: Tensor | None = None) -> Iterator[None]
         yield
     finally:
         _generation.reset(token)
+
+
+@contextmanager
+def recording() -> Iterator[list[Decision]]:
+    """Gives the decision of each forward call inside, in a list that they are added to."""
+    decisions: list[Decision] = []
+    token = _recorded.set(decisions)
+    try:
+        yield decisions
+    finally:
+        _recorded.reset(token)
 
 
 @contextmanager
@@ -118,6 +131,7 @@ class SteeringCall:
         token_mask: True at this call's tokens that are not padding, (batch, length); None where all are.
         rows: True at the rows that an adapter is for, (batch,), by adapter; None where each is for all.
         past, length: The tokens on the cache before this call, and in it, padding included.
+        shape: Of this call's tokens, (batch, length).
         packing: How several sequences lie in a row, if they do; everything else here has a row for each sequence.
         paged: The requests of this call, if it comes from continuous batching.
         earlier_sums: The decision's sums before this call. Gradient checkpointing runs a layer's forward twice, and
@@ -132,9 +146,11 @@ class SteeringCall:
     rows: dict[str, Tensor] | None = None
     past: int = 0
     length: int = 0
+    shape: tuple[int, int] = (0, 0)
     earlier_sums: dict[int, ReadoutSums] = field(default_factory=dict)
     packing: Packing | None = None
     paged: PagedBatch | None = None
+    ran: set[int] = field(default_factory=set)
 
     @classmethod
     def of(
@@ -169,6 +185,7 @@ class SteeringCall:
         kept = generation.decision if generation is not None and cache is None and tokens.shape[1] == 1 else None
         if kept is not None:  # the model keeps what it has read to itself
             past = kept.seen
+        shape = tokens.shape[0], tokens.shape[1]
         packing = packing_of(arguments, tokens, past)
         if packing is not None and names is not None:
             raise ValueError("`adapter_names` must have a name for each sequence, and these rows hold several each.")
@@ -195,6 +212,7 @@ class SteeringCall:
             token_mask=token_mask,
             past=past,
             length=length,
+            shape=shape,
             earlier_sums=dict(decision.sums),
             packing=packing,
         )
@@ -251,10 +269,22 @@ class SteeringCall:
             token_mask=packing.mask,
             rows=paged.rows,
             length=input_ids.shape[1],
+            shape=(input_ids.shape[0], input_ids.shape[1]),
             earlier_sums=dict(paged.decision.sums),
             packing=packing,
             paged=paged,
         )
+
+    def check_stream(self, hidden: Tensor, layer: int) -> None:
+        """
+        Raises:
+            RuntimeError: If what a layer gives, `hidden`, is not a vector for each of this call's tokens.
+        """
+        if hidden.ndim != 3 or hidden.shape[:2] != self.shape:
+            raise RuntimeError(
+                f"Layer {layer} of this model gives a residual stream of shape {tuple(hidden.shape)} for tokens of "
+                f"shape {self.shape}, not a vector for each: steering adapters do not support this model."
+            )
 
     def by_sequence(self, values: Tensor) -> Tensor:
         """What belongs to this call's tokens, (batch, length, ...), with a row for each sequence."""
@@ -307,6 +337,9 @@ class SteeringCall:
 
     def keep(self, arguments: Mapping[str, Any], outputs: Any) -> None:
         """Put the decision on the cache of a forward call, by its arguments and outputs, if there is one."""
+        recorded = _recorded.get()
+        if recorded is not None:
+            recorded.append(self.decision)
         if self.paged is not None:
             self.paged.finish()
         if self.packing is not None:  # what was decided is not by rows

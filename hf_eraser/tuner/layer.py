@@ -63,6 +63,8 @@ class SteeringLayer:
         return [name for name in tensors.active_adapters if name in self.steering_configs]
 
     def _steer(self, hidden: Tensor, call: SteeringCall) -> Tensor:
+        call.ran.add(self.steering_index)
+        call.check_stream(hidden, self.steering_index)
         if call.prompt_mask is not None:
             self._read_gates(hidden, call)
         configs = (self.steering_configs[name] for name in call.adapters if name in self.steering_direction)

@@ -148,7 +148,10 @@ def image_mask_of(
         return mask
     assert embeds is not None
     mask = torch.zeros(embeds.shape[:2], dtype=torch.bool, device=embeds.device)
+    known = getattr(embedding, "num_embeddings", None)
     for image_id in image_ids:
+        if known is not None and image_id >= known:  # a placeholder that is never embedded
+            continue
         # The embedding of the placeholder itself, as transformers' own models look for it.
         placeholder = embedding(torch.tensor(image_id, device=embeds.device))
         mask = mask | (embeds == placeholder).all(dim=-1)

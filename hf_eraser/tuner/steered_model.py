@@ -67,6 +67,7 @@ class SteeredModel:
             call = SteeringCall.of_requests(kwargs, paged, **of_model)
         with handed_down(call):
             outputs = forward(**kwargs, **{CALL_ARGUMENT: call})
+        check_ran(self, call)  # type: ignore[arg-type]
         call.keep(kwargs, outputs)
         answers = fixed_answers(self, call.adapters)  # type: ignore[arg-type]
         return with_fixed_answers(outputs, call, answers, kwargs, self._loss_of) if answers else outputs
@@ -253,6 +254,23 @@ def read_layers(model: nn.Module) -> set[int]:
         for layer in steering_layers(model)
         if any(name in layer.steering_gate_weight for name in names)
     }
+
+
+def check_ran(model: nn.Module, call: SteeringCall) -> None:
+    """
+    Raises:
+        RuntimeError: If a call passed by layers that an adapter reads or steers, so that it could not act.
+    """
+    left_out = [
+        layer.steering_index
+        for layer in steering_layers(model)
+        if layer.steering_index not in call.ran and any(name in layer.steering_configs for name in call.adapters)
+    ]
+    if left_out:
+        raise RuntimeError(
+            f"This input does not run layers {left_out} of the decoder, which {', '.join(call.adapters)} needs, so it "
+            "would not be steered: fit on layers that each input runs (`layers`, `gate_layer`)."
+        )
 
 
 def check_servable(model: nn.Module, adapters: Sequence[str]) -> None:
