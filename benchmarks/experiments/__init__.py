@@ -17,6 +17,7 @@ from . import (
     gate_modes,
     how_many,
     perturbed_pictures,
+    supported,
     teaching,
     too_little,
     wild,
@@ -39,6 +40,7 @@ EXPERIMENTS: dict[str, ModuleType] = {
         directions,
         perturbed_pictures,
         cost,
+        supported,
         teaching,
         bed,
     )

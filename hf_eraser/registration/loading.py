@@ -12,6 +12,7 @@ from typing import Any
 
 from peft import PeftModel
 from torch import Tensor
+from transformers.core_model_loading import WeightRenaming
 
 from ..hub.repository import DOWNLOAD_ARGUMENTS, read_adapter
 from ..hub.validation import current_config_file, steering_config
@@ -51,6 +52,10 @@ def read_first(load_adapter: Callable[..., Any]) -> Callable[..., Any]:
                 # Without an id, transformers asks the Hub nothing more.
                 given["peft_model_id"] = None
                 given["peft_config"], given["adapter_state_dict"] = read
+                # What renames the base model's tensors, of checkpoints older than its class, is not for an adapter
+                # that was saved from such a model: some of it takes steering tensors for others. An empty list would
+                # mean the model's own renaming.
+                given.setdefault("kwargs", {})["weight_mapping"] = [WeightRenaming("steering_", "steering_")]
         info = load_adapter(*bound.args, **bound.kwargs)
         if given.get("adapter_state_dict") is None and attached_adapters(self) != before:
             raise ValueError(f"The steering adapter {name!s} could not be read at first. Load it again.")

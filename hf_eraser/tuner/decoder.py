@@ -74,3 +74,8 @@ def image_token_ids(config: PretrainedConfig) -> tuple[int, ...]:
     names = ("image_token_id", "image_token_index", "video_token_id", "video_token_index")
     ids = (getattr(config, name, None) for name in names)
     return tuple(sorted({id for id in ids if isinstance(id, int)}))
+
+
+def takes_pictures(config: PretrainedConfig) -> bool:
+    """Whether a model of this configuration takes pictures or videos."""
+    return getattr(config, "vision_config", None) is not None or bool(image_token_ids(config))

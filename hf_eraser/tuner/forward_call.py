@@ -17,8 +17,10 @@ from .packing import Packing, packing_of
 from .prompt import (
     PromptLengths,
     cache_of,
+    check_pictures,
     image_mask_of,
     past_length,
+    picture_places,
     prompt_mask_of,
     rows_of_adapters,
     token_mask_of,
@@ -160,6 +162,7 @@ class SteeringCall:
         adapters: tuple[str, ...],
         image_ids: tuple[int, ...],
         embedding: nn.Module,
+        sees: bool,
         names: tuple[str, ...] | None = None,
         lengths: PromptLengths | None = None,
     ) -> SteeringCall:
@@ -169,6 +172,7 @@ class SteeringCall:
             adapters: The active adapters.
             image_ids: The token ids that stand for a picture.
             embedding: The model's input embedding.
+            sees: Whether the model takes pictures.
             names: The adapter of each row, or `BASE`; the default is all of `adapters` for every row.
             lengths: How many tokens of each sequence are its prompt; the default is what `prompt_lengths` says.
 
@@ -228,7 +232,10 @@ class SteeringCall:
             token_mask, batch, length, past=past, end=end, labels=labels, lengths=lengths, device=tokens.device
         )
         call.prompt_mask = prompt_mask
-        call.image_mask = image_mask_of(input_ids, embeds, image_ids, embedding)
+        call.image_mask = image_mask_of(input_ids, embeds, image_ids, embedding, sees)
+        marked = picture_places(arguments, shape)
+        if marked is not None:
+            call.image_mask = call.image_mask | call.by_sequence(marked)
         # `generate` goes on behind the whole prompt, on whichever side it is padded.
         last = torch.full((batch,), 0 if end is None else end - 1, device=tokens.device)
         if generation is None:
@@ -238,6 +245,8 @@ class SteeringCall:
         decision.last = last
         # Once complete, always complete: a chat that goes on may add to what was decided, never take it back.
         decision.complete = end is None or past + length >= end
+        if past == 0 and decision.complete and not torch.compiler.is_compiling():
+            check_pictures(arguments, call.image_mask)
         return call
 
     @classmethod
@@ -249,6 +258,7 @@ class SteeringCall:
         adapters: tuple[str, ...],
         image_ids: tuple[int, ...],
         embedding: nn.Module,
+        sees: bool,
     ) -> SteeringCall:
         """
         A call of continuous batching.
@@ -256,11 +266,11 @@ class SteeringCall:
         Args:
             arguments: The keyword arguments of the model's `forward`.
             paged: The requests that it holds.
-            adapters, image_ids, embedding: As for `of`.
+            adapters, image_ids, embedding, sees: As for `of`.
         """
         packing, input_ids, image_mask = paged.packing, arguments["input_ids"], None
         if paged.prompt_mask is not None:
-            image_mask = image_mask_of(packing.unpacked(input_ids), None, image_ids, embedding)
+            image_mask = image_mask_of(packing.unpacked(input_ids), None, image_ids, embedding, sees)
         return cls(
             paged.decision,
             adapters,
@@ -275,15 +285,16 @@ class SteeringCall:
             paged=paged,
         )
 
-    def check_stream(self, hidden: Tensor, layer: int) -> None:
+    def check_stream(self, hidden: Any, layer: int) -> None:
         """
         Raises:
             RuntimeError: If what a layer gives, `hidden`, is not a vector for each of this call's tokens.
         """
-        if hidden.ndim != 3 or hidden.shape[:2] != self.shape:
+        if not isinstance(hidden, Tensor) or hidden.ndim != 3 or hidden.shape[:2] != self.shape:
+            found = tuple(hidden.shape) if isinstance(hidden, Tensor) else type(hidden).__name__
             raise RuntimeError(
-                f"Layer {layer} of this model gives a residual stream of shape {tuple(hidden.shape)} for tokens of "
-                f"shape {self.shape}, not a vector for each: steering adapters do not support this model."
+                f"Layer {layer} of this model gives a residual stream of shape {found} for tokens of shape "
+                f"{self.shape}, not a vector for each: steering adapters do not support this model."
             )
 
     def by_sequence(self, values: Tensor) -> Tensor:

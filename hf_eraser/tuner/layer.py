@@ -51,7 +51,7 @@ class SteeringLayer:
                 "the prompt. Call the model that the adapter was attached to, or switch the adapter off first "
                 "(`with model.disable_adapter(): ...`)."
             )
-        if isinstance(outputs, tuple):
+        if isinstance(outputs, tuple) and not hasattr(outputs, "_fields"):  # those have meanings of their own
             return (self._steer(outputs[0], call), *outputs[1:])
         return self._steer(outputs, call)
 

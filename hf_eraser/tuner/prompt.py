@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -138,9 +139,18 @@ def prompt_mask_of(
 
 
 def image_mask_of(
-    input_ids: Tensor | None, embeds: Tensor | None, image_ids: tuple[int, ...], embedding: nn.Module
+    input_ids: Tensor | None, embeds: Tensor | None, image_ids: tuple[int, ...], embedding: nn.Module, sees: bool
 ) -> Tensor:
-    """True where a token stands for a picture, (batch, length)."""
+    """
+    True where a token stands for a picture, (batch, length).
+
+    Args:
+        input_ids: Token ids, (batch, length).
+        embeds: Without these, what enters the model in their place, (batch, length, d).
+        image_ids: The ids of placeholders for pictures.
+        embedding: The model's input embedding.
+        sees: Whether the model takes pictures: then what is no token's embedding is a picture's.
+    """
     if input_ids is not None:
         mask = torch.zeros_like(input_ids, dtype=torch.bool)
         for image_id in image_ids:
@@ -155,4 +165,46 @@ def image_mask_of(
         # The embedding of the placeholder itself, as transformers' own models look for it.
         placeholder = embedding(torch.tensor(image_id, device=embeds.device))
         mask = mask | (embeds == placeholder).all(dim=-1)
-    return mask
+    return mask | ~_is_embedded(embeds, embedding) if sees and known is not None else mask
+
+
+def picture_places(arguments: Mapping[str, Any], shape: tuple[int, int]) -> Tensor | None:
+    """Where pictures lie by a mask among the arguments of `forward`, as some models take it, (batch, length)."""
+    for name, value in arguments.items():
+        if "image" in name and name.endswith("mask") and isinstance(value, Tensor) and value.shape == shape:
+            return value.bool()
+    return None
+
+
+def check_pictures(arguments: Mapping[str, Any], image_mask: Tensor) -> None:
+    """
+    Raises:
+        ValueError: If pictures came with prompts of which no token stands for one, so that these would be judged by
+            the gate for text.
+    """
+    pictures = [name for name, value in arguments.items() if name.startswith("pixel_values") and value is not None]
+    if pictures and not bool(image_mask.any()):
+        raise ValueError(
+            f"`{pictures[0]}` came with a prompt in which no token stands for a picture, so a steering adapter cannot "
+            "tell it from a prompt without: leave the picture out, or make the prompt with the model's own processor."
+        )
+
+
+_COMPARED = 8  # components by which embeddings are told apart
+
+
+def _is_embedded(embeds: Tensor, embedding: nn.Module) -> Tensor:
+    """True where a vector of `embeds` is the embedding of some token, (batch, length)."""
+    factors = [math.sqrt(2 + i) for i in range(_COMPARED)]  # no two sums of products alike by chance
+
+    def key(vectors: Tensor) -> Tensor:
+        # One after the other, so that equal vectors have equal keys whatever their shape.
+        total = torch.zeros(vectors.shape[:-1], dtype=torch.float64, device=vectors.device)
+        for i, factor in enumerate(factors[: vectors.shape[-1]]):
+            total = total + vectors[..., i].to(torch.float64) * factor
+        return total
+
+    device, count = embeds.device, int(embedding.num_embeddings)  # type: ignore[arg-type]
+    # Through the module: some scale what they hold, and weights may be elsewhere.
+    parts = torch.arange(count, device=device).split(16_384)
+    return torch.isin(key(embeds), torch.cat([key(embedding(part).to(embeds.dtype)) for part in parts]))

@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from .continuous_batching import check_not_running, follow, is_paged, session_of
-from .decoder import Decoder, image_token_ids
+from .decoder import Decoder, image_token_ids, takes_pictures
 from .fixed_answer import with_fixed_answers
 from .forward_call import (
     BASE,
     CALL_ARGUMENT,
     SteeringCall,
     adapter_of_each_row,
+    current_call,
     generating,
     handed_down,
     names_of_rows,
@@ -39,13 +40,17 @@ class SteeredModel:
 
     Attributes:
         steering_decoder_layers: The layers of the text decoder.
+        steering_sees: Whether the whole model takes pictures.
     """
 
     steering_decoder_layers: tuple[nn.Module, ...]
+    steering_sees: bool
 
     def _steered_forward(
         self, forward: Callable[..., Any], parameters: Sequence[str], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
+        if CALL_ARGUMENT in kwargs or current_call() is not None:  # a part of a model that has made the call
+            return forward(*args, **kwargs)
         names, lengths = names_of_rows(kwargs.pop("adapter_names", None)), kwargs.pop("prompt_lengths", None)
         adapters = acting_adapters(self, names)  # type: ignore[arg-type]
         session = session_of(kwargs["cache"]) if is_paged(kwargs) else None
@@ -58,6 +63,7 @@ class SteeredModel:
             "adapters": adapters,
             "image_ids": image_token_ids(self.config),  # type: ignore[attr-defined]
             "embedding": self.get_input_embeddings(),  # type: ignore[attr-defined]
+            "sees": self.steering_sees,
         }
         if session is None:
             call = SteeringCall.of(kwargs, names=names, lengths=lengths, **of_model)
@@ -190,18 +196,26 @@ def steered_by(model: nn.Module, adapters: Sequence[str], *, strength: float = 1
 
 
 def make_steered(model: PreTrainedModel, decoder: Decoder, mixin: type[SteeredModel] = SteeredModel) -> None:
-    """Make `model` a `SteeredModel`, by way of `mixin`, if it is none yet."""
-    if not isinstance(model, SteeredModel):
-        check_not_running(model)
-        retype(model, mixin)
-        setattr(model, "steering_decoder_layers", decoder.layers)  # noqa: B010  mypy sees the class before
+    """
+    Make `model` a `SteeredModel`, by way of `mixin`, if it is none yet; and so the parts of it that generate by
+    themselves, which the `generate` of some models calls in place of the model's `forward`.
+    """
+    if isinstance(model, SteeredModel):
+        return
+    check_not_running(model)
+    own = [part for part in model.modules() if isinstance(part, PreTrainedModel) and part.can_generate()]
+    for part in [model, *(part for part in own if part is not model and decoder.layers[0] in part.modules())]:
+        retype(part, mixin if part is model else SteeredModel)
+        setattr(part, "steering_decoder_layers", decoder.layers)  # noqa: B010  mypy sees the class before
+        setattr(part, "steering_sees", takes_pictures(model.config))  # noqa: B010
 
 
 def restore_model(model: nn.Module) -> None:
-    """Give a `SteeredModel` its own class back."""
-    if isinstance(model, SteeredModel):
-        del model.steering_decoder_layers
-        restore_type(model)
+    """Give a `SteeredModel`, and its parts, their own classes back."""
+    for part in list(model.modules()):
+        if isinstance(part, SteeredModel):
+            del part.steering_decoder_layers, part.steering_sees
+            restore_type(part)
 
 
 def steering_layers(model: nn.Module) -> list[SteeringLayer]:

@@ -24,7 +24,9 @@ from transformers import (
 )
 
 import hf_eraser
-from tests.helpers.adapters import attach
+from benchmarks.tiny import TASKS, build_tiny, with_picture
+from hf_eraser.tuner.explain import gate_decisions
+from tests.helpers.adapters import PROMPTS, attach, batch_of
 
 
 SMALL: dict[str, Any] = {
@@ -222,3 +224,97 @@ def test_a_window_of_attention_does_not_hide_the_prompt_from_the_gate(kind, posi
     # Without a mask, padding is what `generate` takes for it.
     ids = inputs["input_ids"]
     assert torch.equal(model.generate(ids, **options, cache_implementation="static"), expected)
+
+
+@torch.no_grad()
+def test_embeddings_that_hold_a_pictures_features_are_judged_as_the_picture(llava):
+    model, processor = llava
+    attach(model, positions="last", steer_decode=False, readout="joined", strength=3.0)
+    inputs = batch_of(model, processor, PROMPTS, "left")
+    ids = inputs["input_ids"]
+    embeds = model.get_input_embeddings()(ids)
+    features = torch.cat(list(model.model.get_image_features(inputs["pixel_values"]).pooler_output))
+    embeds = embeds.masked_scatter((ids == model.config.image_token_id)[..., None], features.to(embeds.dtype))
+    merged = {"inputs_embeds": embeds, "attention_mask": inputs["attention_mask"]}
+    modalities = [[gate.modality for gate in of_row["default"]] for of_row in gate_decisions(model, merged)]
+    assert modalities == [[gate.modality for gate in row["default"]] for row in gate_decisions(model, inputs)]
+    assert {"image", "text"} == {modality for (modality,) in modalities}
+    torch.testing.assert_close(model(**merged).logits, model(**inputs).logits, rtol=1e-4, atol=1e-4)
+
+
+def test_a_picture_for_which_no_token_stands_is_refused(llava):
+    model, processor = llava
+    attach(model)
+    inputs = batch_of(model, processor, PROMPTS[:1], "left")
+    ids = inputs["input_ids"]
+    inputs["input_ids"] = torch.where(ids == model.config.image_token_id, 5, ids)
+    with pytest.raises(ValueError, match="no token stands for a picture"):
+        model(**{**inputs, "pixel_values": inputs["pixel_values"]})
+
+
+ELSEWHERE = {
+    # What the decoder layers pass on has another shape, or more tokens than came in.
+    "deepseek_v4": ("causal-lm", RuntimeError, "not a vector for each"),
+    "cpmant": ("causal-lm", RuntimeError, "not a vector for each"),
+    # Prompts are read by an encoder.
+    "t5gemma2": ("image-text-to-text", ValueError, "reads its prompt with an encoder"),
+}
+
+
+@pytest.mark.parametrize("kind", ELSEWHERE)
+def test_models_that_are_built_otherwise_are_refused_in_one_line(kind):
+    task, error, message = ELSEWHERE[kind]
+    if kind not in TASKS[task]:
+        pytest.skip(f"this version of transformers has no {kind}")
+    model = build_tiny(kind, task)
+    own_class = type(model)
+
+    def attach_and_ask() -> None:
+        attach(model, layers_to_transform=[2])
+        model(input_ids=torch.tensor([[11, 12, 13]]))
+
+    with pytest.raises(error, match=message) as caught:
+        attach_and_ask()
+    assert "\n" not in str(caught.value)
+    if error is ValueError:
+        assert type(model) is own_class
+
+
+@torch.no_grad()
+def test_prompts_that_pass_by_a_layer_are_refused_where_an_adapter_needs_it():
+    # Cross-attention layers of mllama do not run for a prompt without a picture.
+    model = build_tiny("mllama", "image-text-to-text")
+    layer = min(model.config.text_config.cross_attention_layers)
+    attach(model, layers_to_transform=[layer], gate_layer=layer - 1)
+    with pytest.raises(RuntimeError, match=rf"does not run layers \[{layer}"):
+        model(input_ids=torch.tensor([[11, 12, 13]]))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["blip-2", "kosmos-2"])
+def test_models_whose_generate_goes_round_their_forward_are_steered(kind):
+    model = build_tiny(kind, "image-text-to-text")
+    inputs = with_picture(model, torch.tensor([[11, 12, 13, 14, 15, 16]]), 1)
+    options: dict[str, Any] = {"max_new_tokens": 6, "min_new_tokens": 6, "do_sample": False}
+    base = model.generate(**inputs, **options)
+    classes = [type(part) for part in model.modules()]
+    attach(model, layers_to_transform=[2], low=-1e4, high=-1e3, strength=20.0)
+    [decisions] = gate_decisions(model, inputs)
+    assert [gate.modality for gate in decisions["default"]] == ["image"]
+    assert not torch.equal(model.generate(**inputs, **options), base)
+    with model.disable_adapter():
+        assert torch.equal(model.generate(**inputs, **options), base)
+    model.delete_adapter("default")
+    assert [type(part) for part in model.modules()] == classes
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "gptj", "falcon", "bloom", "mpt", "codegen", "rwkv"])
+@torch.no_grad()
+def test_layers_are_found_whatever_they_are_called(kind):
+    model = build_tiny(kind, "causal-lm")
+    ids = torch.tensor([[11, 12, 13, 14]])
+    base = model(input_ids=ids).logits
+    attach(model, layers_to_transform=[2], low=-1e4, high=-1e3)
+    assert not torch.equal(model(input_ids=ids).logits, base)
+    model.delete_adapter("default")
+    assert torch.equal(model(input_ids=ids).logits, base)

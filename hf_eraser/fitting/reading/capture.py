@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixi
 
 from ...data.encoding import batches, encode
 from ...data.examples import Example
-from ...tuner.decoder import find_decoder, image_token_ids
+from ...tuner.decoder import find_decoder, image_token_ids, takes_pictures
 from ...tuner.forward_call import SteeringCall
 from ...tuner.readouts import ReadoutSums
 from ...tuner.tensors import SteeringTensors
@@ -99,7 +99,11 @@ def reading(model: PreTrainedModel, layers: Sequence[int]) -> Iterator[Read]:
     def read(inputs: dict[str, Any]) -> dict[int, ReadoutSums]:
         nonlocal call
         call = SteeringCall.of(
-            inputs, adapters=(), image_ids=image_token_ids(model.config), embedding=model.get_input_embeddings()
+            inputs,
+            adapters=(),
+            image_ids=image_token_ids(model.config),
+            embedding=model.get_input_embeddings(),
+            sees=takes_pictures(model.config),
         )
         # Only the residual stream is wanted: no cache, and no logits beyond the last position.
         options: dict[str, Any] = {"use_cache": False}
