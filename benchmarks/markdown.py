@@ -48,6 +48,8 @@ def mean_and_interval(values: Sequence[float], level: float = 0.95) -> tuple[flo
 
 
 def interval(values: Sequence[float]) -> str:
-    """The mean of shares and its 95% confidence interval in one cell."""
+    """The mean of shares and its 95% confidence interval in one cell; of a single one there is no interval."""
+    if len(values) == 1:
+        return percent(values[0])
     mean, low, high = mean_and_interval(values)
     return f"{mean:.1%} ({low:.1%} to {high:.1%})"

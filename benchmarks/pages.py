@@ -104,7 +104,9 @@ def readme_block(found: dict[str, dict[str, Result]]) -> str:
     ]
     blocks = [table(("", *(MODEL_NAMES[model] for model in models)), cells)]
     for model, result in found.get("wild", {}).items():
-        blocks.append(table(("", MODEL_NAMES[model]), wild.readme_rows(result)))
+        count = len(result.figures["parts"])
+        head = f"{MODEL_NAMES[model]}, {count} fit{'s' if count > 1 else ''}"
+        blocks.append(table(("", head), wild.readme_rows(result)))
     return "\n\n".join(blocks)
 
 

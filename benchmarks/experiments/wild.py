@@ -163,8 +163,9 @@ def page(results: Mapping[str, Result]) -> str:
         sets, seeds = len(result.configuration["sets"]), len(result.configuration["seeds"])
         parts += [
             "## In the wild",
-            f"The defaults on the {MODEL_NAMES[model]}: {sets} sets of four people, {seeds} seeds each; means and "
-            "their 95% confidence intervals over fits. People, wordings, pictures and general prompts are those of "
+            f"The defaults on the {MODEL_NAMES[model]}; sets of four people: {sets}, seeds for each: {seeds}. Means, "
+            "and where there are several fits their 95% confidence intervals. People, wordings, pictures and general "
+            "prompts are those of "
             "the half by which no rule was chosen. *System prompt* names the people whom not to talk about. "
             "*Sentence* is the same gate with a sentence put out in place of the answer whenever it opens.",
             table(
