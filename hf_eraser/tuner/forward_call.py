@@ -190,7 +190,8 @@ class SteeringCall:
         if kept is not None:  # the model keeps what it has read to itself
             past = kept.seen
         shape = tokens.shape[0], tokens.shape[1]
-        packing = packing_of(arguments, tokens, past)
+        # `generate` has a row for each sequence; what its padding has for positions says nothing.
+        packing = packing_of(arguments, tokens, past) if generation is None else None
         if packing is not None and names is not None:
             raise ValueError("`adapter_names` must have a name for each sequence, and these rows hold several each.")
         labels = arguments.get("labels")
