@@ -15,7 +15,7 @@ from hf_eraser import SteeringAdapterConfig
 from hf_eraser.fitting.steering.attaching import attach_fitted
 from hf_eraser.tuner.decoder import find_decoder, image_token_ids
 from hf_eraser.tuner.explain import gate_decisions
-from hf_eraser.tuner.prompt import picture_places
+from hf_eraser.tuner.prompt import image_mask_of, picture_places
 from hf_eraser.tuner.tensors import adapter_layout
 
 from .tiny import build_tiny, with_picture
@@ -275,14 +275,13 @@ class _Checked:
         [gates] = gate_decisions(self.model, self.pictured)
         own_gate = all(decision.modality == "image" for of_adapter in gates.values() for decision in of_adapter)
         ids = self.pictured["input_ids"]
-        changed = self.entering(self.pictured)
-        pixels = {name: value + 1.0 for name, value in self.pictured.items() if name == "pixel_values"}
-        changed = (changed != self.entering({**self.pictured, **pixels})).any(dim=-1)
+        other = {**self.pictured, "pixel_values": self.pictured["pixel_values"] + 1.0}
+        changed = (self.entering(self.pictured) != self.entering(other)).any(dim=-1)
         if not bool(changed.any()):  # pictures come in by cross-attention
             return own_gate
-        is_image = torch.zeros_like(ids, dtype=torch.bool)
-        for image_id in image_token_ids(self.model.config):
-            is_image = is_image | (ids == image_id)
+        is_image = image_mask_of(
+            ids, None, image_token_ids(self.model.config), self.model.get_input_embeddings(), True
+        )
         marked = picture_places(self.pictured, (1, ids.shape[1]))
         is_image = is_image if marked is None else is_image | marked
         # Of a picture's tokens, some say where a line ends, whatever it shows.
@@ -292,13 +291,9 @@ class _Checked:
     def entering(self, inputs: dict[str, Tensor]) -> Tensor:
         """What enters the first decoder layer, (1, length, d)."""
         found = []
-        hook = (
-            find_decoder(self.model)
-            .layers[0]
-            .register_forward_pre_hook(
-                lambda module, args, kwargs: found.append(args[0] if args else kwargs["hidden_states"]),
-                with_kwargs=True,
-            )
+        first = find_decoder(self.model).layers[0]
+        hook = first.register_forward_pre_hook(
+            lambda module, args, kwargs: found.append(args[0] if args else kwargs["hidden_states"]), with_kwargs=True
         )
         try:
             self.model(**inputs)

@@ -55,13 +55,9 @@ def page(results: Mapping[str, Result]) -> str:
         parts.append(f"### {task}")
         for verdict, head in _VERDICTS.items():
             rows = [row for row in result.figures["rows"] if row["verdict"] == verdict]
-            if rows and verdict in ("holds", "text only"):
-                parts.append(f"{head}: " + ", ".join(f"`{row['type']}`" for row in rows) + ".")
-            elif rows and verdict != "not run":
-                parts += [
-                    f"{head}:",
-                    table(("type", "why"), [(f"`{r['type']}`", _cell(r["reason"])) for r in rows], left=2),
-                ]
+            if rows and verdict in ("refused", "wrong"):
+                why = [(f"`{row['type']}`", row["reason"].replace("|", "\\|")) for row in rows]
+                parts += [f"{head}:", table(("type", "why"), why, left=2)]
             elif rows:
                 parts.append(f"{head}: " + ", ".join(f"`{row['type']}`" for row in rows) + ".")
     return "\n\n".join(parts)
@@ -69,10 +65,6 @@ def page(results: Mapping[str, Result]) -> str:
 
 def _counts(result: Result) -> list[int]:
     return [sum(row["verdict"] == verdict for row in result.figures["rows"]) for verdict in _VERDICTS]
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 def wrong(rows: Sequence[Mapping[str, Any]]) -> list[str]:

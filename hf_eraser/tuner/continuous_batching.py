@@ -89,8 +89,8 @@ class PagedBatch:
     def read(self, layer: int, hidden: Tensor, image_mask: Tensor) -> None:
         """Keep the sums at the ends of blocks of the prompts, for requests that begin in the same way."""
         assert self.prompt_mask is not None
-        for row, (request, past, prompt) in enumerate(zip(self._requests, self.past, self._prompts)):
-            here = int(self.packing.mask[row].sum())
+        lengths = self.packing.mask.sum(dim=1).tolist()
+        for row, (request, past, prompt, here) in enumerate(zip(self._requests, self.past, self._prompts, lengths)):
             # The last token of a prompt may be steered; what is before it is as the base model has it.
             ends = range(self._session.page - past % self._session.page, here + 1, self._session.page)
             begin, sums = 0, request.sums.get(layer)
