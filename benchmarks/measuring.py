@@ -29,7 +29,7 @@ def mean(values: Sequence[Any]) -> float | None:
 
 
 def answered_by(examples: Sequence[Example], texts: Sequence[str]) -> list[bool]:
-    return [holds(text, str(example.answer)) for example, text in zip(examples, texts)]
+    return [holds(text, example.answers) for example, text in zip(examples, texts)]
 
 
 def compared(examples: Sequence[Example], before: Sequence[str], after: Sequence[str]) -> dict[str, float | None]:

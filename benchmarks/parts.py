@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from examples.small.load import user_cache
 from hf_eraser.hub.saving import write_whole
 
 from .result import FOLDER
@@ -32,10 +31,7 @@ def in_parts(
         parts: What `measure` takes, one after the other.
         measure: Gives the figures of one.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "hf_eraser" / "parts"
-    cache = (
-        Path(os.environ.get("HF_ERASER_PARTS_CACHE", cache)) / f"{experiment}-{model_name}-{_digest(configuration)}"
-    )
+    cache = user_cache("parts", "HF_ERASER_PARTS_CACHE") / f"{experiment}-{model_name}-{_digest(configuration)}"
     cache.mkdir(parents=True, exist_ok=True)
     files = [cache / f"{i}.json" for i in range(len(parts))]
     for timeout in (0, -1):  # first what no other process is at, then wait for those

@@ -47,13 +47,14 @@ class RememberingSource(Source):
 
 
 def _packed(sums: ReadoutSums) -> Tensor:
-    return torch.cat([sums.prompt, sums.image, sums.last, sums.n_prompt, sums.n_image], dim=1).cpu()
+    image, n_image = sums.image.sum(dim=1), sums.n_image.sum(dim=1, keepdim=True)
+    return torch.cat([sums.prompt, image, sums.last, sums.n_prompt, n_image], dim=1).cpu()
 
 
 def _unpacked(rows: Tensor) -> ReadoutSums:
     width = (rows.shape[1] - 2) // 3
     prompt, image, last, n_prompt, n_image = rows.split([width, width, width, 1, 1], dim=1)
-    return ReadoutSums(prompt=prompt, image=image, n_prompt=n_prompt, n_image=n_image, last=last)
+    return ReadoutSums(prompt=prompt, image=image[:, None], n_prompt=n_prompt, n_image=n_image, last=last)
 
 
 def gate_source(

@@ -15,8 +15,8 @@ from hf_eraser import SteeringAdapterConfig
 from hf_eraser.fitting.steering.attaching import attach_fitted
 from hf_eraser.tuner.decoder import find_decoder, image_token_ids
 from hf_eraser.tuner.explain import gate_decisions
+from hf_eraser.tuner.layout import adapter_layout
 from hf_eraser.tuner.prompt import image_mask_of, picture_places
-from hf_eraser.tuner.tensors import adapter_layout
 
 from .tiny import build_tiny, with_picture
 
@@ -74,7 +74,8 @@ class _Checked:
     """A model, prompts for it, and what it gives without an adapter."""
 
     def __init__(self, model: Any, *, with_pictures: bool) -> None:
-        self.model = model
+        # As an adapter has them: some of PyTorch's kernels round otherwise where a weight takes gradients.
+        self.model = model.requires_grad_(False)
         generator = torch.Generator().manual_seed(0)
         vocabulary = self.model.get_input_embeddings().num_embeddings
         ids = [torch.randint(10, min(vocabulary, 200) - 10, (1, n), generator=generator) for n in _LENGTHS]
@@ -122,7 +123,8 @@ class _Checked:
             }
         )
         generator, tensors = torch.Generator().manual_seed(0), {}
-        for tensor in adapter_layout(find_decoder(self.model), config):
+        decoder = find_decoder(self.model)
+        for tensor in adapter_layout(decoder.names, decoder.hidden_size, config):
             if tensor.kind == "steering_gate_bounds":
                 tensors[tensor.file_name] = torch.tensor([low, high]).expand(tensor.shape).clone()
             else:

@@ -14,7 +14,19 @@ import typer.main
 PACKAGE = Path(__file__).parents[1] / "hf_eraser"
 
 # In the order in which one learns of them. A file in none of them comes last.
-ROOMS = ("tuner", "hub", "registration", "data", "fitting", "evaluation", "cards", "app")
+ROOMS = (
+    "tuner",
+    "hub",
+    "registration",
+    "data",
+    "fitting",
+    "evaluation",
+    "forget_sets",
+    "cards",
+    "app",
+    "serving",
+    "cli",
+)
 
 
 def command_line() -> str:
@@ -23,7 +35,10 @@ def command_line() -> str:
 
     group: Any = typer.main.get_command(app)
     parts = [_command("hf-eraser", group)]
-    parts += [_command(f"hf-eraser {name}", command) for name, command in group.commands.items()]
+    for name, command in group.commands.items():
+        parts.append(_command(f"hf-eraser {name}", command))
+        inner = getattr(command, "commands", {}).items()
+        parts += [_command(f"hf-eraser {name} {below}", one) for below, one in inner]
     return "\n\n".join(parts)
 
 
@@ -32,7 +47,8 @@ def _command(name: str, command: Any) -> str:
     options = [p for p in command.params if p.param_type_name == "option"]
     required = [f"{p.opts[0]} {p.metavar}" for p in options if p.required]
     if hasattr(command, "commands"):
-        usage, text = f"{name} [OPTIONS] COMMAND ...", "On every command, `--help` or `-h` says what is said here."
+        said = "On every command, `--help` or `-h` says what is said here."
+        usage, text = f"{name} [OPTIONS] COMMAND ...", said if name == "hf-eraser" else command.help
     else:
         usage = " ".join([name, *(p.metavar for p in arguments), *required, "[OPTIONS]"])
         text = command.help

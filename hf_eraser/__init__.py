@@ -7,12 +7,13 @@ Importing this package registers the PEFT method `STEERING`; after that, `load_a
 
 import sys
 from pathlib import PurePath
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from .version import __version__
 
 
-__all__ = ["SteeringAdapterConfig", "SteeringModel", "__version__", "fit", "prompt_lengths"]
+__all__ = ["SteeringAdapterConfig", "SteeringModel", "__version__", "fit", "forget_person", "prompt_lengths"]
 
 
 def _is_command_line() -> bool:
@@ -22,20 +23,37 @@ def _is_command_line() -> bool:
     )
 
 
-if TYPE_CHECKING or not _is_command_line():
+def _is_plug_in() -> bool:
+    """Whether it is vLLM that imports this package, beside which there may be another transformers, and no PEFT."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and not frame.f_globals.get("__name__", "").startswith("vllm."):
+        frame = frame.f_back
+    return frame is not None
+
+
+if TYPE_CHECKING or not (_is_command_line() or _is_plug_in()):
     from .registration import register
-    from .tuner import SteeringAdapterConfig, SteeringModel, prompt_lengths
 
     register()
 
 if TYPE_CHECKING:
     from .fitting import fit
+    from .forget_sets import forget_person
+    from .tuner import SteeringAdapterConfig, SteeringModel, prompt_lengths
 
 
 def __getattr__(name: str) -> object:
+    if name in ("SteeringAdapterConfig", "SteeringModel", "prompt_lengths"):
+        from . import tuner
+
+        return getattr(tuner, name)
     # Whoever only loads an adapter does not pay for importing what fits one.
     if name == "fit":
         from .fitting import fit
 
         return fit
+    if name == "forget_person":
+        from .forget_sets import forget_person
+
+        return forget_person
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,14 +11,17 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText
 from typer.testing import CliRunner
 
+import hf_eraser.forget_sets
 from hf_eraser.cli import app
 from hf_eraser.data import read_imagefolder
 from hf_eraser.evaluation import Evaluation, evaluate
 from hf_eraser.fitting import FitReport
+from hf_eraser.forget_sets import NothingToForgetError, Person
 from hf_eraser.hub.adapter_folder import EVALUATION_FILE, PICTURE_FILE, REPORT_FILE
 from hf_eraser.hub.inspection import inspect_adapter
 from tests.conftest import built
@@ -91,6 +94,25 @@ def test_fit_saves_an_adapter_with_its_report_and_prints_it(folders):
     assert model.active_adapters() == ["default"]
 
 
+def test_fit_launched_as_two_processes_writes_what_one_does_once(folders, tmp_path):
+    launcher = (
+        "import runpy, sys; sys.argv[0] = 'accelerate'; "
+        "runpy.run_module('accelerate.commands.launch', run_name='__main__')"
+    )
+    launch = ["--cpu", "--num_processes", 2, "--num_machines", 1, "--mixed_precision", "no", "--main_process_port", 0]
+    command = ["fit", folders / "base", folders / "data", "-o", tmp_path / "adapter", *FAST]
+    process = start(*launch, "-m", "hf_eraser.cli", *command, code=launcher, OMP_NUM_THREADS="1")
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert out.count(f"Saved to {tmp_path / 'adapter'}") == 1
+    expected = load_file(folders / "adapter" / "adapter_model.safetensors")
+    found = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        # With other numbers of threads, the last bits differ.
+        torch.testing.assert_close(found[name], tensor, rtol=1e-3, atol=1e-3)
+
+
 def test_fit_replaces_an_adapter_only_when_told_and_other_files_never(folders, adapter):
     before = contents(adapter)
     # The base model is never looked for: nothing is begun that cannot be saved.
@@ -147,6 +169,15 @@ def test_inspect_says_where_a_model_would_be_steered_without_its_weights(folders
     (tmp_path / "config-only" / "config.json").write_text(json.dumps(config))
     result = run("inspect", folders / "adapter", "--model", tmp_path / "config-only", code=1)
     assert "num_hidden_layers" in str(result.exception)
+
+
+def test_inspect_without_an_adapter_says_whether_and_how_one_attaches_to_a_model(folders, tmp_path):
+    (tmp_path / "config-only").mkdir()
+    shutil.copy(folders / "base" / "config.json", tmp_path / "config-only")
+    printed = run("inspect", "--model", tmp_path / "config-only").stdout
+    assert "steering adapters attach to LlavaForConditionalGeneration" in printed
+    assert "6, model.language_model.layers.0 to model.language_model.layers.5, 160 wide" in printed
+    assert "Give ADAPTER, `--model`, or both." in run("inspect", code=2).stderr
 
 
 def test_inspect_tells_the_bounds_of_each_modality(folders):
@@ -299,3 +330,95 @@ def test_app_without_gradio_names_the_extra():
     out, err = process.communicate()
     assert (process.returncode, out) == (1, "")
     assert err == "Error: The app needs gradio: pip install 'hf_eraser[app]'\n"
+
+
+_SCRIPT = """
+import sys
+from peft import PeftModel
+from transformers import AutoModelForImageTextToText
+
+base = AutoModelForImageTextToText.from_pretrained(sys.argv[1])
+print(PeftModel.from_pretrained(base, sys.argv[2]).active_peft_config.peft_type, sys.argv[3:])
+"""
+
+
+def test_run_makes_steering_adapters_known_to_another_program(folders, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(_SCRIPT)
+    process = start("run", script, folders / "base", folders / "adapter", "--option", "-x", "--help")
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert "STEERING ['--option', '-x', '--help']" in out
+
+
+def test_run_refuses_what_is_no_program_and_what_would_measure_something_else():
+    assert "'no_such_program' is no file, no program" in run("run", "no_such_program", code=2).stderr
+    pytest.importorskip("lm_eval")
+    for model in (["--model", "hf"], ["--model=hf"]):
+        found = run("run", "lm_eval", *model, "--model_args", "pretrained=base,peft=adapter", code=2)
+        assert "use `--model hf-eraser`" in " ".join(found.stderr.replace("│", " ").split())
+
+
+@pytest.fixture
+def asked_for(monkeypatch):
+    """What `person` asks for, which then knows nobody."""
+    given = []
+
+    def nobody(model, processor, **options):
+        given.append(options)
+        raise NothingToForgetError("The model does not know her.")
+
+    monkeypatch.setattr(hf_eraser.forget_sets, "forget_person", nobody)
+    return given
+
+
+def test_person_hands_over_names_photos_and_where_examples_go(folders, tmp_path, asked_for):
+    output = tmp_path / "forget-both"
+    several = ["--name", "Ada", "--photos", "ada", "--name", "Ben", "--photos", "ben"]
+    given = ["person", folders / "base", *several, "--also-known-as", "Ada=Countess", "--others", "friends"]
+    result = run(*given, "-o", output, code=1)
+    assert str(result.exception) == "The model does not know her."
+    (options,) = asked_for
+    assert options["people"] == [Person("Ada", Path("ada"), ["Countess"]), Person("Ben", Path("ben"), [])]
+    assert (options["others"], options["data"]) == (Path("friends"), tmp_path / "forget-both-examples")
+    assert not output.exists()
+    run("person", folders / "base", "--name", "Ada", "--also-known-as", "A=B", "-o", output, code=1)
+    assert asked_for[1]["people"] == [Person("Ada", (), ["A=B"])]
+
+
+def test_person_begins_nothing_that_it_could_not_write_or_does_not_understand(tmp_path, asked_for):
+    (tmp_path / "x-examples").mkdir()
+    (tmp_path / "x-examples" / "note.txt").write_text("mine")
+    result = run("person", "nowhere", "--name", "Ada", "-o", tmp_path / "x", code=1)
+    assert "holds files already. Choose another folder by --data" in str(result.exception)
+    for wrong in (["--photos", "a"], ["--also-known-as", "Countess"], ["--also-known-as", "Eve=Countess"]):
+        run("person", "nowhere", "--name", "Ada", "--name", "Ben", *wrong, "-o", tmp_path / "y", code=2)
+    assert asked_for == []
+
+
+def test_columns_and_prompts_are_named_on_the_command_line(tmp_path):
+    for split in ("forget", "retain"):
+        (tmp_path / split).mkdir()
+        (tmp_path / split / "metadata.csv").write_text(f"question,id\nWho is {split}?,1\n")
+    with pytest.warns(UserWarning, match=r"columns \['id'\]"):
+        result = run("data", "check", tmp_path, "--column", "prompt=question")
+    assert "forget            0          1" in result.output
+    run("data", "check", tmp_path, "--column", "question", code=2)
+    assert "--column prompt=question" in str(run("data", "check", tmp_path, code=1).exception)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ([], 2, "--adapter"),
+        (["--adapter", "a=x", "--adapter", "a=y"], 2, "each name once"),
+        (["--adapter", "x", "--default", "z"], 2, "must be a list of some of"),
+        (["--adapter", "x", "--model", "y"], 2, "--model is set by `hf-eraser serve`"),
+        (["--adapter", "x"], 1, "`hf-eraser serve` needs vLLM in the same environment"),
+    ],
+)
+def test_serve_says_what_is_missing_before_anything_starts(arguments, code, said):
+    process = start("serve", "org/model", *arguments)
+    _, error = process.communicate(timeout=300)
+    assert process.returncode == code
+    assert said in " ".join(error.replace("│", " ").split())

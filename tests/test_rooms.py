@@ -122,10 +122,38 @@ def test_lowest_versions_are_those_that_are_declared():
     root = Path(__file__).parents[1]
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    asked = [*project["dependencies"], *(one for extra in ("app", "report", "test") for one in extras[extra])]
+    asked = [*project["dependencies"], *(one for extra in ("app", "data", "report", "test") for one in extras[extra])]
     declared = dict(one.lower().split(">=") for one in asked if ">=" in one)
     lines = (root / "tests" / "lowest.txt").read_text().splitlines()
     lowest = dict(line.split("==") for line in lines if not line.startswith("#"))
     assert declared.keys() == lowest.keys()
     for name, version in declared.items():
         assert re.fullmatch(re.escape(version) + r"(\.0)*", lowest[name]), name
+
+
+SERVING = """
+import importlib.abc, sys
+
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("peft", "transformers", "accelerate"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
+# As vLLM imports a plug-in.
+exec(compile("import hf_eraser.serving.plug_in", "plugins", "exec"), {"__name__": "vllm.plugins"})
+from hf_eraser.serving import layers, server
+from hf_eraser.serving.adapters import BaseModel, read_served
+
+adapter = read_served("a", sys.argv[1], BaseModel("base", "llama", 16, 4, "float32"))
+print(adapter.steered_layers, adapter.gate_layers_of(False), sorted(adapter.tensors[2]))
+"""
+
+
+def test_a_server_reads_an_adapter_where_there_is_neither_peft_nor_transformers_nor_accelerate(llama, tmp_path):
+    attach(llama, layers_to_transform=[2, 3], gate_layer=1, positions="last", steer_decode=False)
+    llama.save_pretrained(tmp_path / "adapter")
+    command = [sys.executable, "-c", SERVING, str(tmp_path / "adapter")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert result.stdout.strip() == "[2, 3] [1] ['steering_direction']"

@@ -38,7 +38,10 @@ def _chat(question: BedQuestion, messages: list[dict[str, Any]]) -> dict[str, An
 
 
 def _begun(answer: str) -> Change:
-    return lambda question, _: _chat(question, [_user(question), _assistant(answer)])
+    return lambda question, _: {
+        **_chat(question, [_user(question), _assistant(answer)]),
+        "continue_final_message": True,
+    }
 
 
 def _other_turn(question: BedQuestion, rng: np.random.Generator) -> dict[str, Any]:

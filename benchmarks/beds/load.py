@@ -15,6 +15,8 @@ from peft import get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
+from examples.small.load import user_cache
+
 from .eyes import teach_eyes
 from .llava import build_llava
 from .smollm2 import load_smollm2
@@ -96,5 +98,4 @@ def taught_folder() -> Path:
     for source in _SOURCES:
         digest.update((Path(__file__).parent / f"{source}.py").read_bytes())
     digest.update(" ".join((torch.__version__, transformers.__version__, peft.__version__)).encode())
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "hf_eraser" / "beds"
-    return Path(os.environ.get("HF_ERASER_BEDS_CACHE", cache)) / f"smollm2_llava-{digest.hexdigest()[:16]}"
+    return user_cache("beds", "HF_ERASER_BEDS_CACHE") / f"smollm2_llava-{digest.hexdigest()[:16]}"

@@ -39,7 +39,7 @@ def cases(per_fact: int) -> dict[tuple[str, str], list[Example]]:
 def recovered(model: Any, processor: Any, examples: Sequence[Example]) -> float:
     """The share of answers that hold what was to be forgotten."""
     given = greedy_answers(model, processor, examples, batch_size=64, max_new_tokens=24)
-    return sum(holds(text, str(example.answer)) for text, example in zip(given, examples)) / len(given)
+    return sum(holds(text, example.answers) for text, example in zip(given, examples)) / len(given)
 
 
 def run(model_name: str, configuration: Mapping[str, Any]) -> dict[str, Any]:

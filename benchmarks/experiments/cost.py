@@ -44,7 +44,7 @@ from hf_eraser.fitting.gates.trying import judge_gates
 from hf_eraser.fitting.reading.capture import Captured
 from hf_eraser.fitting.reading.split import split_examples
 from hf_eraser.fitting.reading.views import Source, View
-from hf_eraser.tuner.config import READOUTS
+from hf_eraser.tuner.fields import READOUTS
 
 
 # SmolLM2-135M: https://huggingface.co/HuggingFaceTB/SmolLM2-135M/blob/main/config.json

@@ -41,8 +41,8 @@ from hf_eraser.fitting.gates.trying import judge_gates
 from hf_eraser.fitting.reading.rewording import ATTACKS, Attack
 from hf_eraser.fitting.reading.split import FOLDS, Role
 from hf_eraser.fitting.reading.views import RETAIN_COPIES, View
-from hf_eraser.tuner.config import READOUTS
 from hf_eraser.tuner.decoder import find_decoder
+from hf_eraser.tuner.fields import READOUTS
 from hf_eraser.tuner.gate import Modality, gate_scores, gate_values
 from hf_eraser.tuner.readouts import ReadoutSums
 

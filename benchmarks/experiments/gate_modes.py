@@ -25,8 +25,9 @@ from hf_eraser.fitting.gates.solving import RIDGES
 from hf_eraser.fitting.gates.trying import judge_gates
 from hf_eraser.fitting.reading.rewording import ATTACKS
 from hf_eraser.fitting.steering.attaching import attach_fitted
-from hf_eraser.tuner.config import READOUTS, GateMode, Readout, SteeringAdapterConfig
+from hf_eraser.tuner.config import SteeringAdapterConfig
 from hf_eraser.tuner.decoder import find_decoder
+from hf_eraser.tuner.fields import READOUTS, GateMode, Readout
 
 
 def gates_of(

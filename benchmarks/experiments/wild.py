@@ -95,7 +95,7 @@ def measure(model_name: str, people: Sequence[int], seed: int, configuration: Ma
         figures["rows"].append(row)
         if what.startswith("forgotten"):
             figures.setdefault("refusals", []).extend(
-                [what, str(e.messages[-1]["content"][-1]["text"]), text] for e, text in list(zip(examples, after))[::6]
+                [what, str(e.messages[-1]["content"][-1]["text"]), text] for e, text in list(zip(examples, after))[::2]
             )
     strangers = _read(stranger_examples(use, per_stranger=configuration["per_stranger"]))
     of_strangers = list(zip(strangers, steered(model, processor, strangers, batch_size=batch_size)))

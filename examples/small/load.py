@@ -77,6 +77,12 @@ def teach_and_save(name: str, folder: Path, *, without: Sequence[str] = (), seed
         raise
 
 
+def user_cache(name: str, variable: str) -> Path:
+    """Where the environment variable says, or else the folder of this name in the user's cache."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    return Path(os.environ.get(variable, cache / "hf_eraser" / name))
+
+
 def _taught_without(name: str, without: Sequence[str]) -> Path:
     """The folder of a model in the cache; another one for each version of what determines it."""
     digest = hashlib.sha256("|".join((model_dir(name).name, *without)).encode())
@@ -85,8 +91,7 @@ def _taught_without(name: str, without: Sequence[str]) -> Path:
         digest.update(source.read_bytes())
     digest.update(Path(augmentation.__file__).read_bytes())
     digest.update(" ".join((torch.__version__, transformers.__version__, tokenizers.__version__)).encode())
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "hf_eraser" / "small_models"
-    folder = Path(os.environ.get("HF_ERASER_EXAMPLES_CACHE", cache)) / f"{name}-{digest.hexdigest()[:16]}"
+    folder = user_cache("small_models", "HF_ERASER_EXAMPLES_CACHE") / f"{name}-{digest.hexdigest()[:16]}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if not folder.exists():

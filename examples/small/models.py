@@ -61,7 +61,7 @@ _QWEN_TEMPLATE = (
 
 def build_llava() -> tuple[PreTrainedModel, ProcessorMixin]:
     """An untaught LLaVA: CLIP vision tower, projector, Llama decoder, and its processor."""
-    tokenizer = _tokenizer(["<pad>", "<s>", "</s>", "<image>"])
+    tokenizer = small_tokenizer(["<pad>", "<s>", "</s>", "<image>"])
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token="<pad>",
@@ -105,7 +105,7 @@ def build_qwen2_5_vl() -> tuple[PreTrainedModel, ProcessorMixin]:
     specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>"]
     specials += ["<|vision_pad|>", "<|image_pad|>", "<|video_pad|>"]
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=_tokenizer(specials),
+        tokenizer_object=small_tokenizer(specials),
         pad_token="<|endoftext|>",
         eos_token="<|im_end|>",
         padding_side="left",
@@ -154,7 +154,7 @@ def build_qwen2_5_vl() -> tuple[PreTrainedModel, ProcessorMixin]:
 BUILDERS = {"llava": build_llava, "qwen2_5_vl": build_qwen2_5_vl}
 
 
-def _tokenizer(specials: list[str]) -> Tokenizer:
+def small_tokenizer(specials: list[str]) -> Tokenizer:
     """A byte-level BPE trained on everything that the models are taught."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ from ..data.pictures import open_image
 from ..hub.model_loading import load_model
 from ..tuner.explain import decisions_on
 from ..tuner.steered_model import attached_adapters, steered_by
+from ..tuner.wrapped import base_of
 from .page import CSS, Answer, page_of, problem
+from .turns import BusyError, Turns
 
 
 try:
@@ -31,11 +33,20 @@ except ImportError as error:
 logger = logging.getLogger(__name__)
 
 
-class Unreadable:
-    """Takes the place of an uploaded file that is no picture."""
+@dataclass(frozen=True)
+class Unusable:
+    """Takes the place of an uploaded file that is not used, and says why."""
+
+    reason: str
 
 
-Upload = Image.Image | Unreadable | None
+Upload = Image.Image | Unusable | None
+
+# A picture of more pixels is not decoded, a longer question not read, a larger file not taken, whoever sends it.
+MOST_PIXELS, MOST_LETTERS, MOST_UPLOAD = 40_000_000, 2000, "20mb"
+
+# Questions that wait or are answered at a time, and of one user.
+MOST_QUESTIONS, MOST_OF_ONE = 64, 2
 
 # The slider's upper end, as a multiple of an adapter's own strength.
 _MOST_STRENGTH = 2.0
@@ -112,7 +123,11 @@ def serve(app: gr.Blocks, *, port: int | None = None, wait: bool = True) -> str:
         block_info_text_color="*neutral_600",
         block_info_text_color_dark="*neutral_300",
     )
+    # Who waits for a turn waits in a thread.
+    app.queue(max_size=2 * MOST_QUESTIONS)
     _, url, _ = app.launch(
+        max_threads=2 * MOST_QUESTIONS,
+        max_file_size=MOST_UPLOAD,
         theme=theme,
         css=CSS,
         server_port=port,
@@ -151,23 +166,25 @@ def build_app(
         ValueError: If the model has no steering adapter, or the processor no chat template.
     """
     check_processor(processor)
-    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    base = base_of(model)
     names = attached_adapters(base)
     if not names:
         raise ValueError("`model` has no steering adapter: load one first (`model.load_adapter(...)`).")
     takes_pictures = getattr(processor, "image_processor", None) is not None
-    # Adapters are switched on the one model. The queue lets one request in at a time, but one whose page was closed
-    # may still be computing.
-    lock = threading.Lock()
+    turns = Turns(waiting=MOST_QUESTIONS, each=MOST_OF_ONE)
     samples = [(open_image(picture), caption) for picture, caption in pictures]
 
-    def ask(picture: Upload, question: str, on: list[str], strength: float) -> Iterator[str]:
+    def ask(picture: Upload, question: str, on: list[str], strength: float, request: gr.Request) -> Iterator[str]:
         """Ask the model, and show each answer as soon as it is there."""
         if not question.strip():
             yield problem("Type a question first.")
             return
-        if isinstance(picture, Unreadable):
-            yield problem("This picture cannot be read. Try a PNG or JPEG file.")
+        # The page holds to this by itself; whoever calls its address without the page need not.
+        if len(question) > MOST_LETTERS:
+            yield problem(f"This question has {len(question)} letters. Ask in at most {MOST_LETTERS}.")
+            return
+        if isinstance(picture, Unusable):
+            yield problem(picture.reason)
             return
         if picture is not None and not takes_pictures:
             yield problem("This model reads text only. Remove the picture and ask again.")
@@ -176,21 +193,26 @@ def build_app(
         off = [name for name in names if name not in on]
         to_ask = [(), *((name,) for name in on), *([tuple(on)] if len(on) > 1 else [])]
         answers = [Answer(adapters) for adapters in to_ask]
-        yield page_of(question, answers, off, strength=strength)
-        for i, adapters in enumerate(to_ask):
-            try:
-                with lock:
-                    answers[i] = _answer(model, processor, picture, question, adapters, strength, max_new_tokens)
-            except Exception:
-                logger.exception("The model failed on a question.")
-                yield problem("The model failed on this question. The log of the app says why.")
-                return
-            yield page_of(question, answers, off, strength=strength)
+        user = request.session_hash or (request.client.host if request.client else None)
+        try:
+            with turns.question(user):
+                yield page_of(question, answers, off, strength=strength)
+                for i, adapters in enumerate(to_ask):
+                    with turns.answer(user):
+                        answers[i] = _answer(model, processor, picture, question, adapters, strength, max_new_tokens)
+                    yield page_of(question, answers, off, strength=strength)
+        except BusyError as error:
+            yield problem(str(error))
+        except Exception:
+            logger.exception("The model failed on a question.")
+            yield problem("The model failed on this question. The log of the app says why.")
 
-    def ask_again(picture: Upload, question: str, on: list[str], strength: float) -> Iterator[Any]:
+    def ask_again(
+        picture: Upload, question: str, on: list[str], strength: float, request: gr.Request
+    ) -> Iterator[Any]:
         """Like `ask` where something was asked, otherwise nothing."""
         if question.strip():
-            yield from ask(picture, question, on, strength)
+            yield from ask(picture, question, on, strength, request)
         else:
             yield gr.skip()
 
@@ -227,7 +249,10 @@ def build_app(
                     gallery.select(pick, outputs=picture, show_progress="hidden", api_visibility="private")
             with gr.Column(scale=5, min_width=300):
                 question = gr.Textbox(
-                    label="Question", placeholder="Ask the model something", max_length=2000, elem_id="question"
+                    label="Question",
+                    placeholder="Ask the model something",
+                    max_length=MOST_LETTERS,
+                    elem_id="question",
                 )
                 if questions:
                     gr.Examples([[text] for text in questions], question, label="Or pick one", cache_examples=False)
@@ -248,16 +273,15 @@ def build_app(
             elem_id="answers",
             container=False,
         )
-        one_at_a_time: dict[str, Any] = {
+        in_turn: dict[str, Any] = {
             "inputs": [picture, question, switches, strength],
             "outputs": page,
             "show_progress": "hidden",
             "trigger_mode": "always_last",  # by default, what is clicked while answers come in is dropped
-            "concurrency_id": "model",
-            "concurrency_limit": 1,
+            "concurrency_limit": None,  # `turns` says whose turn it is
         }
-        gr.on([button.click, question.submit], ask, api_name="ask", **one_at_a_time)
-        gr.on([switches.input, strength.change], ask_again, api_visibility="private", **one_at_a_time)
+        gr.on([button.click, question.submit], ask, api_name="ask", **in_turn)
+        gr.on([switches.input, strength.change], ask_again, api_visibility="private", **in_turn)
     return app
 
 
@@ -285,11 +309,21 @@ def _answer(
 
 
 def _checked(preprocess: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    # Gradio opens the picture before `ask` is called, and would show no more than "Error".
+    # Gradio opens the picture before `ask` is called, whatever its size, and would show no more than "Error".
     def checked(payload: Any) -> Any:
         try:
+            if payload is not None and payload.path:
+                with Image.open(payload.path) as header:  # reads no pixel
+                    pixels = header.width * header.height
+                if pixels > MOST_PIXELS:
+                    return Unusable(
+                        f"This picture has {pixels / 1e6:.0f} million pixels. Make it smaller than "
+                        f"{MOST_PIXELS / 1e6:.0f} million."
+                    )
             return preprocess(payload)
-        except (OSError, SyntaxError, ValueError, gr.Error, Image.DecompressionBombError):
-            return Unreadable()
+        except Image.DecompressionBombError:
+            return Unusable(f"This picture is too large. Make it smaller than {MOST_PIXELS / 1e6:.0f} million pixels.")
+        except (OSError, SyntaxError, ValueError, gr.Error):
+            return Unusable("This picture cannot be read. Try a PNG or JPEG file.")
 
     return checked

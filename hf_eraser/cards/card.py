@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -16,8 +15,10 @@ from huggingface_hub.utils import validate_repo_id
 from ..evaluation.evaluation import Evaluation
 from ..fitting.report.report import FitReport
 from ..hub.adapter_folder import EVALUATION_FILE, PICTURE_FILE, REPORT_FILE
+from ..hub.saving import staging_folder
 from ..hub.validation import CONFIG_NAME
-from ..tuner.config import SteeringAdapterConfig, gate_layers_in_words, steered_in_words
+from ..tuner.config import SteeringAdapterConfig
+from ..tuner.fields import gate_layers_in_words, steered_in_words
 
 
 UseCase = Literal["private_person", "celebrities", "outdated_facts", "harmful_content", "brand_or_artist"]
@@ -156,15 +157,13 @@ def write_card(
     if report is not None and not isinstance(report, FitReport):
         report = FitReport.from_json(Path(report))
     made = adapter_card(config, report=report, evaluation=evaluation, **card)
-    # Inside the folder: a move is atomic only within one file system.
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as name:
-        staging = Path(name)
+    with staging_folder(folder) as staging:
         if report is not None:
             report.to_json(staging / REPORT_FILE)
             report.plot().savefig(staging / PICTURE_FILE)
         if evaluation is not None:
             evaluation.to_json(staging / EVALUATION_FILE)
-        (staging / ".gitattributes").write_text(_attributes(folder / ".gitattributes"), encoding="utf-8")
+        (staging / ".gitattributes").write_text(gitattributes(_lines(folder / ".gitattributes")), encoding="utf-8")
         made.save(staging / "README.md")
         for file in sorted(staging.iterdir(), reverse=True):  # the card after what it shows
             os.replace(file, folder / file.name)
@@ -210,8 +209,12 @@ def _example(example: Mapping[str, str]) -> dict[str, str]:
     return {key: _inline(str(example[key])) for key in keys}
 
 
-def _attributes(file: Path) -> str:
-    present = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+def _lines(file: Path) -> list[str]:
+    return file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+
+
+def gitattributes(present: Sequence[str] = ()) -> str:
+    """What the Hub takes for large or binary files, behind the lines that are there."""
     return "\n".join([*present, *(line for line in _ATTRIBUTES if line not in present)]) + "\n"
 
 

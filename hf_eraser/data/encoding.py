@@ -6,11 +6,14 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jinja2
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase, ProcessorMixin
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
+from transformers.utils import ModelOutput
 
-from .examples import Example, parts_of
+from .brevity import brief, one_line
+from .examples import Example, parts_of, read_examples
 from .pictures import open_image
 
 
@@ -63,21 +66,46 @@ def encode(
         "return_dict": True,
         "return_tensors": "pt",
     }
-    if isinstance(processor, PreTrainedTokenizerBase):
-        # Text-only chat templates take a message's content as one text.
-        chats: list[Any] = [
-            [{**m, "content": "\n".join(part["text"] for part in parts_of(m))} for m in example.messages]
-            for example in examples
-        ]
-        inputs = processor.apply_chat_template(chats, padding=True, padding_side="left", **common)
-    else:
-        chats = [
-            [{**m, "content": [_opened(part) for part in parts_of(m)]} for m in example.messages]
-            for example in examples
-        ]
-        options = {"padding": True, "padding_side": "left"}
-        inputs = processor.apply_chat_template(chats, processor_kwargs=options, **common)
-    return dict(inputs.to(device))  # type: ignore[union-attr]
+    text_only = isinstance(processor, PreTrainedTokenizerBase)
+    chats: list[Any] = [_chat(example, text_only) for example in examples]
+    options: dict[str, Any] = {"padding": True, "padding_side": "left"}
+    if not text_only:
+        options = {"processor_kwargs": options}
+    inputs: Any = processor.apply_chat_template(chats, **options, **common)
+    # Of PaliGemma's processor, which has them for training.
+    inputs.pop("labels", None)
+    return dict(inputs.to(device))
+
+
+def with_answers(model: PreTrainedModel, inputs: Mapping[str, Any], tokens: Tensor, mask: Tensor) -> dict[str, Any]:
+    """
+    The inputs of a model for prompts and answers behind them.
+
+    Args:
+        model: The model.
+        inputs: Those for the prompts; `input_ids` is (batch, n).
+        tokens: The answers' tokens, padded on the right, (batch, m).
+        mask: Where they are no padding, (batch, m), integers.
+
+    Returns:
+        Each input that has a place for each token, whatever its name, with m more.
+    """
+    ids = inputs["input_ids"]
+    further = {name: value for name, value in inputs.items() if name not in ("input_ids", "attention_mask")}
+    # What the model itself adds for a token that it has generated: PaliGemma looks back from it, Mllama from there at
+    # what the last token of the prompt does. It is private (transformers 5.0 to 5.23); no public name gives it.
+    generating: Any = model
+    for _ in range(tokens.shape[1]):
+        further = generating._update_model_kwargs_for_generation(ModelOutput(), further, is_encoder_decoder=False)
+    for name, value in further.items():
+        if isinstance(value, Tensor) and value.shape[:2] == ids.shape:  # of no picture, where the model adds nothing
+            added = value.new_zeros(len(ids), tokens.shape[1], *value.shape[2:])
+            further[name] = torch.cat([value, added], dim=1)
+    return {
+        **further,
+        "input_ids": torch.cat([ids, tokens], dim=1),
+        "attention_mask": torch.cat([inputs["attention_mask"], mask], dim=1),
+    }
 
 
 def answer_start(prompt: Tensor, tokens: Tensor) -> int:
@@ -99,11 +127,96 @@ def _opened(part: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**part, "image": open_image(part["image"])} if part["type"] == "image" else part
 
 
+def check_askable(
+    processor: ProcessorMixin | PreTrainedTokenizerBase, examples: Sequence[Example], argument: str
+) -> None:
+    """
+    Whether the processor can ask what the examples do, as far as their words show it.
+
+    Args:
+        processor: The processor.
+        examples: The examples.
+        argument: The name of the argument they came in.
+
+    Raises:
+        ValueError: If a picture goes to a tokenizer, a placeholder of the processor is in the words, or the chat
+            template refuses a chat. The example is named.
+    """
+    text_only = isinstance(processor, PreTrainedTokenizerBase)
+    # What stands for a picture in the words themselves would be counted as one.
+    token = None if text_only else getattr(processor, "image_token", None)
+    for i, example in enumerate(examples):
+        where = f"{argument}[{i}]"
+        if text_only and example.images:
+            raise ValueError(
+                f"`{where}` has a picture, and `processor` is a tokenizer, which takes none: give the model's "
+                "processor, or leave the picture out."
+            )
+        texts = [part["text"] for m in example.messages for part in parts_of(m) if part["type"] == "text"]
+        if isinstance(token, str) and token and any(token in text for text in texts):
+            raise ValueError(
+                f"`{where}` has the placeholder {token!r} in its words: leave it out, the processor puts one where a "
+                "picture is."
+            )
+        ending: dict[str, Any] = {"continue_final_message" if example.begun else "add_generation_prompt": True}
+        try:
+            chat: list[Any] = _chat(example, True) if text_only else list(example.messages)
+            processor.apply_chat_template(chat, tokenize=False, **ending)
+        except (jinja2.TemplateError, ValueError, TypeError, KeyError) as error:
+            roles = [message["role"] for message in example.messages]
+            raise ValueError(
+                f"`{where}` is no chat for the chat template of `processor`: {one_line(error)}. Its roles are "
+                f"{brief(roles)}."
+            ) from error
+
+
+def why_not_without_picture(model: PreTrainedModel, processor: ProcessorMixin | PreTrainedTokenizerBase) -> str | None:
+    """Why the model, or its processor, takes no prompt without a picture (BLIP-2, PaliGemma); None if it does."""
+    if isinstance(processor, PreTrainedTokenizerBase):
+        return None
+    question = read_examples([{"prompt": "What is this?"}], "examples")
+    try:
+        with torch.no_grad():
+            model(**encode(processor, question, model.device))
+    except Exception as error:  # each model has its own way to fail there
+        return one_line(error)
+    return None
+
+
+def check_without_picture(
+    model: PreTrainedModel,
+    processor: ProcessorMixin | PreTrainedTokenizerBase,
+    sets: Mapping[str, Sequence[Example]],
+) -> None:
+    """
+    Args:
+        sets: The examples, by the name of the argument that they came in.
+
+    Raises:
+        ValueError: If an example has no picture, and the model takes no such prompt. The example is named.
+    """
+    bare = (f"{name}[{i}]" for name, of in sets.items() for i, example in enumerate(of) if not example.images)
+    first = next(bare, None)
+    why = None if first is None else why_not_without_picture(model, processor)
+    if why is not None:
+        raise ValueError(
+            f"`{first}` has no picture, and {type(model).__name__} takes no prompt without one: leave such "
+            f"examples out. It says: {why}"
+        )
+
+
+def _chat(example: Example, text_only: bool) -> list[dict[str, Any]]:
+    """The messages of a chat for a template; those for text only take a message's content as one text."""
+    if text_only:
+        return [{**m, "content": "\n".join(part["text"] for part in parts_of(m))} for m in example.messages]
+    return [{**m, "content": [_opened(part) for part in parts_of(m)]} for m in example.messages]
+
+
 def check_processor(processor: Any) -> None:
     """
     Raises:
         TypeError: If it is no processor or tokenizer.
-        ValueError: If it has no chat template.
+        ValueError: If it has no chat template, or no pad token.
     """
     if not isinstance(processor, (ProcessorMixin, PreTrainedTokenizerBase)):
         raise TypeError(
@@ -114,4 +227,11 @@ def check_processor(processor: Any) -> None:
         raise ValueError(
             "`processor` has no chat template, so it is not known how the model wants to be asked. Set "
             "`processor.chat_template` to the one that the model was trained with."
+        )
+    tokenizer = processor if isinstance(processor, PreTrainedTokenizerBase) else getattr(processor, "tokenizer", None)
+    if isinstance(tokenizer, PreTrainedTokenizerBase) and tokenizer.pad_token is None:
+        name = "processor" if tokenizer is processor else "processor.tokenizer"
+        raise ValueError(
+            f"`processor` has no pad token, which prompts in one batch need. Any will do, since it is masked: "
+            f"`{name}.pad_token = {name}.eos_token`."
         )

@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase, ProcessorMixin
 
 from ..data.encoding import batches, encode
 from ..data.examples import Example
+from ..data.processes import ALONE, Processes
 
 
 def greedy_answers(
@@ -19,16 +20,25 @@ def greedy_answers(
     *,
     batch_size: int,
     max_new_tokens: int = 24,
+    processes: Processes = ALONE,
 ) -> list[str]:
-    """The model's greedy answers, in the order of `examples`, with whatever adapters act."""
+    """
+    The model's greedy answers, in the order of `examples`, with whatever adapters act; shared out among `processes`.
+    """
     answers = [""] * len(examples)
     tokenizer = getattr(processor, "tokenizer", processor)
-    for indices in batches(examples, batch_size):
+
+    def asked(indices: Sequence[int]) -> list[str]:
         inputs = encode(processor, [examples[i] for i in indices], model.device)
         with torch.no_grad():
             tokens = model.generate(**inputs, do_sample=False, num_beams=1, max_new_tokens=max_new_tokens)
         new = tokens[:, inputs["input_ids"].shape[1] :]
-        for i, text in zip(indices, tokenizer.batch_decode(new, skip_special_tokens=True)):
+        texts: list[str] = tokenizer.batch_decode(new, skip_special_tokens=True)
+        return texts
+
+    planned = batches(examples, batch_size)
+    for indices, texts in zip(planned, processes.share(asked, planned, of="answers")):
+        for i, text in zip(indices, texts):
             answers[i] = text.strip()
     return answers
 

@@ -41,7 +41,7 @@ def compare(
 ) -> list[Comparison]:
     """Ask each of `examples` without any adapter and with those that are active; in the order of `examples`."""
     compared: dict[int, Comparison] = {}
-    options: dict[str, int] = {"batch_size": batch_size, "max_new_tokens": max_new_tokens}
+    options: dict[str, Any] = {"batch_size": batch_size, "max_new_tokens": max_new_tokens}
     with tqdm(total=len(examples), desc="Asking without and with the adapter", unit="example") as bar:
         for positions in batches(examples, batch_size):
             batch = [examples[i] for i in positions]

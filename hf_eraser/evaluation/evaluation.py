@@ -12,13 +12,14 @@ from typing import Any, Literal, get_args
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
 
-from ..data.encoding import check_processor
+from ..data.encoding import check_askable, check_processor, check_without_picture
 from ..data.examples import check_disjoint, read_examples
 from ..hub.saving import write_whole
 from ..tuner.gate import Modality
 from ..tuner.steered_model import acting_adapters
+from ..tuner.wrapped import base_of
 from .comparing import Comparison, compare
-from .judging import holds, is_refusal
+from .judging import check_refusals, holds, is_refusal
 
 
 ExampleSet = Literal["forget", "retain"]
@@ -118,6 +119,7 @@ def evaluate(
     *,
     batch_size: int = 8,
     max_new_tokens: int = 24,
+    refusals: Sequence[str] = (),
 ) -> Evaluation:
     """
     Ask everything without any adapter and with those that are active, greedily, and compare.
@@ -130,6 +132,7 @@ def evaluate(
         forget, retain: The two sets, of examples as `fit` takes them.
         batch_size: Prompts that are asked at once.
         max_new_tokens: Length at which answers are cut.
+        refusals: Texts with which the model's own refusals begin, where they are none that is known.
 
     Returns:
         The shares, by set and modality.
@@ -138,15 +141,20 @@ def evaluate(
         TypeError: If an argument has a type that it cannot have.
         ValueError: If no steering adapter is active, or an argument has a value that it cannot have.
     """
-    base: Any = model.get_base_model() if isinstance(model, PeftModel) else model
+    base = base_of(model)
     if not acting_adapters(base):
         raise ValueError("`model` has no active steering adapter: load one, or switch it on.")
     check_processor(processor)
+    check_refusals(refusals)
     for name, value in (("batch_size", batch_size), ("max_new_tokens", max_new_tokens)):
         if not isinstance(value, int) or value < 1:
             raise ValueError(f"`{name}` must be a whole number of at least 1, got {value!r}.")
     forget_examples, retain_examples = read_examples(forget, "forget"), read_examples(retain, "retain")
     check_disjoint(forget_examples, retain_examples)
+    sets = {"forget": forget_examples, "retain": retain_examples}
+    for argument, given in sets.items():
+        check_askable(processor, given, argument)
+    check_without_picture(base, processor, sets)
     examples = [*forget_examples, *retain_examples]
     compared = compare(model, processor, examples, batch_size=batch_size, max_new_tokens=max_new_tokens)
     of_set: dict[ExampleSet, list[Comparison]] = {
@@ -158,23 +166,25 @@ def evaluate(
         for modality in get_args(Modality):
             chosen = [c for c in comparisons if bool(c.example.images) is (modality == "image")]
             if chosen:
-                rows.append(_row(name, modality, chosen))
+                rows.append(_row(name, modality, chosen, refusals))
     return Evaluation(rows)
 
 
-def _row(name: ExampleSet, modality: Modality, compared: Sequence[Comparison]) -> EvaluationRow:
+def _row(
+    name: ExampleSet, modality: Modality, compared: Sequence[Comparison], refusals: Sequence[str]
+) -> EvaluationRow:
     def share(flags: Iterable[bool]) -> float:
         counted = list(flags)
         return sum(counted) / len(counted)
 
-    known = [(c, c.example.answer) for c in compared if c.example.answer]
+    known = [(c, c.example.answers) for c in compared if c.example.answers]
     return EvaluationRow(
         set=name,
         modality=modality,
         count=len(compared),
-        answered_before=share(holds(c.before, answer) for c, answer in known) if known else None,
-        answered_after=share(holds(c.after, answer) for c, answer in known) if known else None,
-        refused=share(is_refusal(c.after) for c in compared),
+        answered_before=share(holds(c.before, answers) for c, answers in known) if known else None,
+        answered_after=share(holds(c.after, answers) for c, answers in known) if known else None,
+        refused=share(is_refusal(c.after, named=refusals) for c in compared),
         same_text=share(c.before == c.after for c in compared),
         same_logits=share(c.same_logits for c in compared),
     )

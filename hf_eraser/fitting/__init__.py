@@ -8,7 +8,21 @@ against them (`attacks`) -> adapter and `report`. What only uses an adapter neve
 from .attacks.pgd import PGD, AdversarialExample, perturb
 from .fitter import fit
 from .reading.augmentation import Augmentation
+from .recalibration import Recalibration, recalibrate
 from .report.report import FitReport, ForgettingError
+from .requests import RequestReport, Requests
 
 
-__all__ = ["PGD", "AdversarialExample", "Augmentation", "FitReport", "ForgettingError", "fit", "perturb"]
+__all__ = [
+    "PGD",
+    "AdversarialExample",
+    "Augmentation",
+    "FitReport",
+    "ForgettingError",
+    "Recalibration",
+    "RequestReport",
+    "Requests",
+    "fit",
+    "perturb",
+    "recalibrate",
+]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 from ..data.examples import Example
-from ..tuner.config import GATE_MODES, POSITIONS, READOUTS
+from ..evaluation.judging import check_refusals
+from ..tuner.fields import GATE_MODES, MOST_DIRECTIONS, POSITIONS, READOUTS
 from .attacks.pgd import PGD
 from .directions.closed_form import DirectionMethod
 from .directions.erasure import of_concept
@@ -15,6 +17,9 @@ from .gates.solving import RIDGES, SHARES, Estimator, Parameter
 from .reading.split import FOLDS, Split
 from .steering.fixed_answer import ANSWERS
 
+
+# Added to a forget prompt where the user gives no refusal examples.
+INSTRUCTION = 'Do not answer this question. Say only: "{}"'
 
 # What to keep where forgetting and retaining contradict each other.
 Prefer = Literal["retain", "forget"]
@@ -44,6 +49,7 @@ def check_choices(
     harden_pictures: object,
     answer: str,
     refusal: object,
+    refusals: Sequence[str],
     calibration: str,
 ) -> None:
     for name, value, allowed in (
@@ -64,6 +70,7 @@ def check_choices(
     # One word is a slip rather than a sentence.
     if not isinstance(answer, str) or (answer not in ANSWERS and len(answer.split()) < 2):
         raise ValueError(f"`answer` must be one of {ANSWERS} or a sentence, got {answer!r}.")
+    check_refusals(refusals)
     if calibration == "split" and (prefer == "forget" or gate != "calibrated"):
         raise ValueError(
             "`calibration`='split' keeps to `alpha` whatever is then forgotten: it takes a calibrated gate and no "
@@ -104,6 +111,11 @@ def check_concepts(
     forget: list[Example], recall: list[Example], refusal: list[Example], direction: DirectionMethod
 ) -> None:
     concepts = {example.concept for example in forget}
+    if len(concepts) > MOST_DIRECTIONS:
+        raise ValueError(
+            f"`forget` names {len(concepts)} concepts, an adapter holds at most {MOST_DIRECTIONS}: name one for "
+            "several of them, or none."
+        )
     if None in concepts and len(concepts) > 1:
         without = next(i for i, example in enumerate(forget) if example.concept is None)
         raise ValueError(f"`forget[{without}]` has no 'concept', others have: name one in all of them or in none.")

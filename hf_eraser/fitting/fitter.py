@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -13,13 +15,19 @@ import numpy as np
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
 
-from ..data.encoding import check_processor
+from ..data.encoding import check_askable, check_processor, check_without_picture
 from ..data.examples import check_disjoint, read_examples
+from ..data.processes import launched, spread
+from ..data.reducing import at_processor_size
 from ..evaluation.judging import REFUSAL, UNKNOWN
-from ..tuner.config import READOUTS, GateMode, Positions, Readout, SteeringAdapterConfig
+from ..tuner.config import SteeringAdapterConfig
 from ..tuner.decoder import find_decoder
+from ..tuner.fields import READOUTS, GateMode, Positions, Readout
+from ..tuner.model import SteeringModel
+from ..tuner.wrapped import base_of
 from ..version import __version__
 from .arguments import (
+    INSTRUCTION,
     CalibrationBy,
     Contrast,
     Prefer,
@@ -34,15 +42,15 @@ from .attacks.pgd import PGD, perturb_examples
 from .attacks.resistance import resist
 from .directions.closed_form import DirectionMethod
 from .directions.erasure import erasure_directions
-from .gates.choosing import choose_gates
 from .gates.delivering import gate_tensors
 from .gates.held_out_scores import held_out_scores
-from .gates.one_or_each import choose_one_or_each
+from .gates.searching import search_gates
 from .gates.solving import ALL, Estimator
 from .gates.split_calibration import calibrate_apart
 from .gates.trade_off import trade_off
-from .gates.trying import judge_gates, most_judged
+from .gates.trying import most_judged
 from .reading.augmentation import Augmentation
+from .reading.capture import layers_that_run
 from .reading.general import read_general
 from .reading.rewording import attacks_of
 from .reading.split import general_folds, split_examples
@@ -50,13 +58,11 @@ from .reading.views import Source, number_concepts
 from .report.report import FitReport, ForgettingError
 from .report.results import ConceptResult
 from .report.warning_rules import find_warnings
+from .stages import Stages, fit_key
 from .steering.attaching import adapter_tensors, attach_fitted
 from .steering.fixed_answer import fixed_answer
 from .steering.strength import choose_steering
 
-
-# Added to a forget prompt where the user gives no refusal examples.
-INSTRUCTION = 'Do not answer this question. Say only: "{}"'
 
 # Groups of forget examples, up to so many, are tried with a gate for each.
 _MOST_CONCEPTS = 32
@@ -99,9 +105,11 @@ def fit(
     attacks: bool | Sequence[str] = True,
     harden_pictures: bool | PGD = True,
     answer: str = "refusal",
+    refusals: Sequence[str] = (),
     calibration: CalibrationBy = "cross",
     seed: int = 0,
     batch_size: int = 8,
+    resume: str | os.PathLike[str] | None = None,
 ) -> FitReport:
     """
     Fit a steering adapter that makes `model` refuse the forget set, and attach it, active.
@@ -172,12 +180,17 @@ def fit(
         answer: What the model is to say instead: `"refusal"`; or `"unknown"`, that it does not know, for those who
             must not show that something was removed, which takes no `refusal` examples. Any other sentence is put out
             word for word wherever a gate opens, in place of the steered model's own words.
+        refusals: Texts with which the model's own refusals begin, where they are none that is known: what many models
+            say in many languages is known.
         calibration: Where thresholds come from. `"cross"`: each retained example is scored by gates that it did not
             fit, and all of them set the thresholds. `"split"`: a third of the groups fits and chooses nothing and sets
             the thresholds, so that `alpha` is a bound in finite samples for inputs from groups that are exchangeable
             with these; less is left to fit. General traffic likewise.
         seed: Seed of the split and of the changed pictures.
         batch_size: Examples a forward pass.
+        resume: A folder for what is done so far. A fit that was interrupted, and is called again with the same
+            arguments and folder, goes on behind the last stage that was done, to the same adapter. The folder is
+            private: it holds what was read of the examples. It is made, and deleted when the fit is done.
 
     Returns:
         The report: what was chosen, how well it did on held-out examples, and why not to trust it.
@@ -189,7 +202,19 @@ def fit(
         ValueError: If an argument has a value that it cannot have: an empty set, an unreadable picture, an example
             that is to be forgotten and retained, a layer that does not exist, a name that is taken.
     """
-    base: Any = model.get_base_model() if isinstance(model, PeftModel) else model
+    arguments = {
+        name: value
+        for name, value in locals().items()
+        if name not in ("model", "processor", "forget", "retain", "recall", "refusal", "general", "resume")
+    }
+    if isinstance(model, PeftModel) and not isinstance(model.base_model, SteeringModel):
+        kinds = sorted({str(getattr(config.peft_type, "value", None)) for config in model.peft_config.values()})
+        raise ValueError(
+            f"`model` is a PeftModel with adapters of another method ({', '.join(kinds)}), which takes no steering "
+            "adapter. Give `model.get_base_model()`, in which these act as well, and another `adapter_name` than "
+            f"{sorted(model.peft_config)}."
+        )
+    base = base_of(model)
     decoder = find_decoder(base)
     depth = len(decoder.layers)
     check_processor(processor)
@@ -210,6 +235,7 @@ def fit(
         harden_pictures=harden_pictures,
         answer=answer,
         refusal=refusal,
+        refusals=refusals,
         calibration=calibration,
     )
     sentence = UNKNOWN if answer == "unknown" else REFUSAL
@@ -237,6 +263,16 @@ def fit(
         refusal_examples = [example.with_text_added(INSTRUCTION.format(sentence)) for example in forget_examples]
     else:
         refusal_examples = read_examples(refusal, "refusal")
+    for name, examples in (
+        ("forget", forget_examples),
+        ("retain", retain_examples),
+        ("recall", recall_examples),
+        ("refusal", refusal_examples),
+    ):
+        check_askable(processor, examples, name)
+    forget_examples, retain_examples, recall_examples, refusal_examples = at_processor_size(
+        processor, forget_examples, retain_examples, recall_examples, refusal_examples
+    )
     recall_examples = contrasted(recall_examples, contrast, "recall")
     refusal_examples = contrasted(refusal_examples, contrast, "refusal")
     check_concepts(forget_examples, recall_examples, refusal_examples, direction)
@@ -253,13 +289,33 @@ def fit(
         forget_examples, recall_examples, refusal_examples
     )
 
-    general_traffic = read_general(general, base, processor, forget_examples, retain_examples)
+    processes = launched()
+    if processes.count > 1 and spread(base):
+        processes = replace(processes, shares=False)
     attack = PGD() if adversarial is True else (adversarial or None)
     attacked = [i for i, example in enumerate(recall_examples) if attack and example.images and example.answer]
     if attack is not None and not attacked:
         raise ValueError(
             "`adversarial` perturbs the pictures of `recall` examples (by default the forget set) towards their "
             "'answer', and none of them has both."
+        )
+
+    # From here on the model is run.
+    asked = {
+        "forget": forget_examples,
+        "retain": retain_examples,
+        "recall": recall_examples,
+        "refusal": refusal_examples,
+    }
+    check_without_picture(base, processor, asked)
+    general_traffic = read_general(general, base, processor, forget_examples, retain_examples)
+    sets = [forget_examples, retain_examples, recall_examples, refusal_examples, general_traffic]
+    running = layers_that_run(base, processor, [example for of_set in sets for example in of_set])
+    wanted = {*(layers or []), *([gate_layer] if isinstance(gate_layer, int) else [])}
+    if idle := sorted({layer % depth for layer in wanted} - set(running)):
+        raise ValueError(
+            f"`layers` and `gate_layer` name layers {idle}, which do not run for each of these examples, with and "
+            f"without a picture: of {depth} layers {running} do."
         )
 
     rng = np.random.default_rng(seed)
@@ -276,25 +332,39 @@ def fit(
         batch_size=batch_size,
         general=general_traffic,
         general_folds=general_folds(general_traffic, rng=rng),
+        processes=processes,
     )
     apart = most_judged(source.split) if calibration == "split" else None
     delivered = ALL if apart is None else apart
     if apart is not None:
         check_enough_groups(source.split, retain_examples, apart, alpha)
+    alone = resume is None and processes.count == 1
+    key = "" if alone else fit_key(base, processor, sets, arguments)
+    processes.same(key, what="model, examples and arguments")
+    stages = Stages(resume, key, processes)
     seconds: dict[str, float] = {}
     if attack is not None:
         with _timed(seconds, "adversarial pictures"):
             chosen_examples = [recall_examples[i] for i in attacked]
-            found = perturb_examples(base, processor, chosen_examples, attack, batch_size=batch_size)
+            perturbing = partial(
+                perturb_examples,
+                base,
+                processor,
+                chosen_examples,
+                attack,
+                batch_size=batch_size,
+                processes=processes,
+            )
+            found = stages("pictures", perturbing)
         recall_examples = list(recall_examples)
         for i, perturbed in zip(attacked, found):
             recall_examples[i] = perturbed.example
     each = gate_layer == "each"
     at_least = forget_rate if prefer == "forget" else None
     with _timed(seconds, "gates"):
-        fitted = judge_gates(
+        fitted, chosen = search_gates(
             source,
-            layers=_gate_layers(resolved, given=layers is not None, each=each),
+            layers=_gate_layers(resolved, running, given=layers is not None, each=each),
             readouts=READOUTS if readout is None else (readout,),
             parameter=parameter,
             values=values,
@@ -302,21 +372,21 @@ def fit(
             alpha=alpha,
             general_alpha=general_alpha,
             centred=gate != "linear",
-            concepts=[None, *source.concepts] if undecided else None,
+            undecided=undecided,
+            each=each,
+            at_least=at_least,
             apart=apart,
+            stages=stages,
         )
-        if undecided and fitted.judged:
-            fitted, chosen = choose_one_or_each(fitted, each_layer=each, at_least=at_least)
-            if fitted.concepts == [None]:
-                forget_examples, recall_examples = (
-                    [replace(example, concept=None) for example in examples]
-                    for examples in (forget_examples, recall_examples)
-                )
-                source = replace(source, forget=forget_examples)
-        else:
-            chosen = choose_gates(fitted.judged, each=each, at_least=at_least)
+        if undecided and fitted.concepts == [None]:
+            forget_examples, recall_examples = (
+                [replace(example, concept=None) for example in examples]
+                for examples in (forget_examples, recall_examples)
+            )
+            source = replace(source, forget=forget_examples)
         if hardening is not None and gate == "calibrated":
-            fitted, chosen = harden(
+            hardened = partial(
+                harden,
                 source,
                 fitted,
                 chosen,
@@ -327,20 +397,24 @@ def fit(
                 at_least=at_least,
                 delivered=delivered,
             )
+            fitted, chosen = stages("hardened", hardened)
         calibrated = chosen if apart is None else calibrate_apart(source, fitted, chosen, fold=apart)
         gates = gate_tensors(calibrated, fitted, gate=gate, hidden_size=decoder.hidden_size, fold=delivered)
         trial_gates = gate_tensors(
             calibrated, fitted, gate=gate, hidden_size=decoder.hidden_size, fold=fitted.trial_fold
         )
     with _timed(seconds, "directions"):
-        erasure = erasure_directions(
+        directions = partial(
+            erasure_directions,
             source,
             recall_examples,
             refusal_examples,
-            depth=depth,
+            layers=running,
             method=direction,
             sentence=sentence,
+            named=refusals,
         )
+        erasure = stages("directions", directions)
     held = [e for e, role in zip(forget_examples, source.split.forget) if role.judges == fitted.trial_fold]
     gated = SteeringAdapterConfig(
         gate_layer=gates.gate_layer,
@@ -351,7 +425,8 @@ def fit(
         rank=len(source.concepts),
     )
     with _timed(seconds, "strength"):
-        steering = choose_steering(
+        choosing = partial(
+            choose_steering,
             source,
             erasure,
             trial_gates,
@@ -361,7 +436,9 @@ def fit(
             layers=None if layers is None else list(resolved.layers_to_transform or []),  # type: ignore[arg-type]
             strength=strength,
             positions=positions,
+            fold=fitted.trial_fold,
         )
+        steering = stages("strength", choosing)
     setting = steering.chosen
     adapter = replace(
         gated,
@@ -372,7 +449,8 @@ def fit(
         **fixed_answer(base, processor, answer, recall_examples[0]),
     )
     with _timed(seconds, "attacks"):
-        resisted = resist(source, adapter, erasure, trial_gates, held, fold=fitted.trial_fold)
+        attacking = partial(resist, source, adapter, erasure, trial_gates, held, fold=fitted.trial_fold)
+        resisted = stages("attacks", attacking)
     report = FitReport(
         adapter_name=adapter_name,
         gate_layer=gates.gate_layer,
@@ -408,22 +486,26 @@ def fit(
     report.warnings = find_warnings(report, source, alpha=alpha, forget_rate=forget_rate)
     if prefer is None and (left := report.answered) is not None and left > _MOST_ANSWERED:
         raise ForgettingError(report)
-    attach_fitted(model, adapter, adapter_tensors(base, adapter, erasure, gates), adapter_name)
+    adapter, tensors, report = processes.of_main(
+        lambda: (adapter, adapter_tensors(base, adapter, erasure, gates), report)
+    )
+    attach_fitted(model, adapter, tensors, adapter_name)
+    stages.remove()
     return report
 
 
-def _gate_layers(config: SteeringAdapterConfig, *, given: bool, each: bool) -> list[int]:
-    """The decoder layers whose output the gate is tried on; `config` is resolved."""
+def _gate_layers(config: SteeringAdapterConfig, running: Sequence[int], *, given: bool, each: bool) -> list[int]:
+    """Those of the running decoder layers whose output the gate is tried on; `config` is resolved."""
     steered = config.layers_to_transform
     assert isinstance(steered, list)
     assert config.num_hidden_layers is not None
     if config.gate_layer is not None:
         return [config.gate_layer]
     if each:
-        return steered
+        return [layer for layer in steered if layer in running]
     # Layer 0 has hardly mixed its tokens, and a gate in the last layers leaves no layer to steer.
     last = steered[0] if given else max(1, (config.num_hidden_layers * 2) // 3)
-    candidates = list(range(min(1, last), last + 1))
+    candidates = [layer for layer in running if min(1, last) <= layer <= last]
     wanted = min(len(candidates), _MAX_GATE_LAYERS)
     return sorted({candidates[round(i)] for i in np.linspace(0, len(candidates) - 1, wanted)})
 

@@ -28,3 +28,17 @@ def save_fit(model: Any, report: FitReport, folder: str | os.PathLike[str]) -> N
             warnings.warn(f"The report is saved without its picture. {error}", stacklevel=2)
     if stale := [name for name in ("README.md", EVALUATION_FILE) if Path(folder, name).exists()]:
         warnings.warn(f"{folder} still holds {stale} of the adapter that was replaced.", stacklevel=2)
+
+
+def save_recalibrated(model: Any, folder: str | os.PathLike[str]) -> None:
+    """
+    Save a recalibrated adapter; what a report or an evaluation beside it says is of the thresholds before.
+
+    Warns:
+        UserWarning: If the folder holds those.
+    """
+    with saved_whole(folder) as staging:
+        model.save_pretrained(staging)
+    stale = [name for name in (REPORT_FILE, PICTURE_FILE, EVALUATION_FILE, "README.md") if Path(folder, name).exists()]
+    if stale:
+        warnings.warn(f"{folder} still holds {stale} of the adapter that was replaced.", stacklevel=2)

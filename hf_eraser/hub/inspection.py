@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +14,20 @@ import torch
 from torch import Tensor
 from transformers import AutoConfig
 
-from ..tuner.config import SteeringAdapterConfig, gate_layers_in_words, steered_in_words
-from ..tuner.config_file import BRIEF, read_config
+from ..tuner.config import SteeringAdapterConfig
+from ..tuner.config_file import BRIEF, CONFIG_LIMIT, read_config
 from ..tuner.decoder import find_decoder
+from ..tuner.fields import gate_layers_in_words, steered_in_words
 from ..tuner.gate import TEXT_ONLY, WITH_IMAGE
-from ..tuner.tensors import adapter_layout
+from ..tuner.layout import adapter_layout
+from ..tuner.printable import printable
+from ..tuner.regular_file import read_regular
+from .adapter_folder import REPORT_FILE
+from .beside import check_folder
 from .model_loading import model_class
-from .repository import download_adapter, read_adapter
+from .reading import download_adapter
+from .repository import read_adapter
+from .unusual import unusual
 from .validation import TENSORS_NAME, current_config_file, opened_tensors, steering_config
 
 
@@ -48,6 +56,7 @@ class Inspection:
         bounds: The bounds of each gate, (2, k, 2), by the name of the tensor; first axis: with image, text only.
         model: The class of the model that it was compared with; None without.
         layers: With a model, the name of each decoder layer that the gate reads or that is steered, by its number.
+        unusual: What no fit makes, in words.
     """
 
     adapter: str
@@ -56,6 +65,7 @@ class Inspection:
     bounds: dict[str, Tensor]
     model: str | None
     layers: dict[int, str]
+    unusual: list[str]
 
     def __str__(self) -> str:
         config = self.config
@@ -91,7 +101,9 @@ class Inspection:
         if self.model is not None:
             lines.append(f"  fits {self.model}")
             lines += [f"    {self._role(layer):16s}  {name}" for layer, name in self.layers.items()]
-        return "\n".join(lines)
+        lines += [f"  UNUSUAL   {one}" for one in self.unusual]
+        # Names and values are of whoever made the adapter.
+        return "\n".join(map(printable, lines))
 
     def _modality(self, modality: str) -> str:
         opening = []
@@ -118,13 +130,17 @@ def _layers(numbers: Sequence[int]) -> str:
     return f"layer{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
 
 
-def inspect_adapter(adapter: str | os.PathLike[str], *, model: str | None = None) -> Inspection:
+def inspect_adapter(
+    adapter: str | os.PathLike[str], *, model: str | None = None, streams: Mapping[int, float] | None = None
+) -> Inspection:
     """
     Look at an adapter without loading a model: no weights are read but the adapter's own.
 
     Args:
         adapter: A folder, or an id on the Hub.
         model: The base model to compare it with, a folder or an id on the Hub; only its configuration is read.
+        streams: The norm of that model's residual stream by layer, with which directions are compared. The default is
+            what the report beside the adapter says, if there is one.
 
     Raises:
         OSError: If a file cannot be found.
@@ -133,6 +149,8 @@ def inspect_adapter(adapter: str | os.PathLike[str], *, model: str | None = None
     name = os.fspath(adapter)
     if os.path.isdir(name):
         config_path, tensors_path = current_config_file(Path(name)), Path(name, TENSORS_NAME)
+        if config_path.exists() and read_config(config_path) is not None:
+            check_folder(Path(name))
     elif name.count("/") != 1:
         raise FileNotFoundError(f"There is no folder {name!r}, and that is no id of a repository either (owner/name).")
     else:
@@ -143,10 +161,14 @@ def inspect_adapter(adapter: str | os.PathLike[str], *, model: str | None = None
     values = read_config(config_path)
     if values is None:
         raise ValueError(f"{config_path} is not the configuration of a steering adapter.")
-    config = steering_config(values, config_path)
-    tensors, bounds = _read_header(tensors_path)
+    config = steering_config(values, config_path, SteeringAdapterConfig)
+    tensors, values_of = _read_header(tensors_path)
+    bounds = {key: value for key, value in values_of.items() if key.endswith(".steering_gate_bounds")}
+    if streams is None:
+        streams = _recorded_streams(tensors_path.with_name(REPORT_FILE))
+    found = unusual(config, values_of, streams)
     if model is None:
-        return Inspection(name, config, tensors, bounds, model=None, layers={})
+        return Inspection(name, config, tensors, bounds, model=None, layers={}, unusual=found)
     base_config = AutoConfig.from_pretrained(model)
     with torch.device("meta"):
         base = model_class(base_config).from_config(base_config)
@@ -154,13 +176,23 @@ def inspect_adapter(adapter: str | os.PathLike[str], *, model: str | None = None
     assert read is not None
     decoder = find_decoder(base)
     config = read[0].resolved(hidden_size=decoder.hidden_size, num_hidden_layers=len(decoder.layers))
-    layers = {tensor.layer: decoder.names[tensor.layer] for tensor in adapter_layout(decoder, config)}
-    return Inspection(name, config, tensors, bounds, model=type(base).__name__, layers=layers)
+    layout = adapter_layout(decoder.names, decoder.hidden_size, config)
+    layers = {tensor.layer: decoder.names[tensor.layer] for tensor in layout}
+    return Inspection(name, config, tensors, bounds, model=type(base).__name__, layers=layers, unusual=found)
+
+
+def _recorded_streams(report: Path) -> dict[int, float]:
+    """The norm of the residual stream by layer, as the report beside an adapter has it; empty without one."""
+    try:
+        recorded = json.loads(read_regular(report, CONFIG_LIMIT).decode("utf-8"))["direction_norms"]
+        return {int(layer): float(norm) for layer, norm in recorded.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
 
 
 def _read_header(path: Path) -> tuple[list[StoredTensor], dict[str, Tensor]]:
-    """What the file's header says of its tensors, and the gates' bounds themselves."""
-    if not path.is_file():
+    """What the file's header says of its tensors, and the directions and the gates' bounds themselves."""
+    if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: an adapter is kept in safetensors, no pickle is opened.")
     with opened_tensors(path) as file:
         names = sorted(file.keys(), key=_by_number)
@@ -168,11 +200,17 @@ def _read_header(path: Path) -> tuple[list[StoredTensor], dict[str, Tensor]]:
         for name in names:
             stored = file.get_slice(name)
             tensors.append(_stored(name, tuple(stored.get_shape()), stored.get_dtype()))
-        bounds = {name: file.get_tensor(name).float() for name in names if name.endswith(".steering_gate_bounds")}
-    for name, value in bounds.items():
-        if value.ndim != 3 or value.shape[0] != len(_MODALITIES) or value.shape[2] != 2:
-            raise ValueError(f"{path}: {name!r} must have shape (2, k, 2), got {tuple(value.shape)}.")
-    return tensors, bounds
+        read = [name for name in names if name.endswith((".steering_gate_bounds", ".steering_direction"))]
+        values = {name: file.get_tensor(name).float() for name in read}
+    for name, value in values.items():
+        shape = tuple(value.shape)
+        if name.endswith("bounds") and (
+            len(shape) != 3 or shape[0] != len(_MODALITIES) or shape[2] != 2 or not shape[1]
+        ):
+            raise ValueError(f"{path}: {name!r} must have shape (2, k, 2), got {shape}.")
+        if name.endswith("direction") and (len(shape) != 2 or 0 in shape or not name.split(".")[-2].isdecimal()):
+            raise ValueError(f"{path}: {name!r} must have shape (k, d) and name a layer, got {shape}.")
+    return tensors, values
 
 
 def _stored(name: str, shape: tuple[int, ...], dtype: str) -> StoredTensor:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import tempfile
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,13 @@ from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, ModelCard, Mo
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
+from .rewriting import published_config
 from .validation import CONFIG_NAME
 
 
 CARD_NAME = "README.md"
+
+_logger = logging.getLogger("hf_eraser")
 
 _TEXT = """
 # A steering adapter
@@ -30,6 +35,8 @@ model.load_adapter("{repo_id}")
 with model.disable_adapter():  # and the base model is back, bit for bit
     ...
 ```
+
+Whom it forgets can be found out: whoever has it and a list of candidates can ask its gate about each.
 
 It steers activations while the model runs. The knowledge stays in the weights: with the adapter off, all of it is
 back. This is for people who serve a model behind an interface, and deletes nothing for someone who holds the weights.
@@ -106,6 +113,11 @@ def publish(
     """Upload a folder, from which local paths are taken, and in which a card is put if there is none."""
     api = HfApi(token=token)
     base_model = _without_local_paths(folder)
+    if not private:
+        _logger.warning(
+            "A published adapter names whom it forgets, to whoever has candidates: see the threat model in the "
+            "documentation. `private=True` (`--private`) shows it to nobody else."
+        )
     repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
     if private and not api.model_info(repo_id).private:
         raise ValueError(f"`private` was asked for, and {repo_id} is a public repository: nothing was uploaded.")
@@ -128,7 +140,7 @@ def _without_local_paths(folder: Path) -> str | None:
     """Take local paths out of the adapters in `folder`; returns the base model's id on the Hub, if it has one."""
     base_model = None
     for file in folder.rglob(CONFIG_NAME):
-        config = json.loads(file.read_text())
+        config = published_config(file)
         recorded = config["base_model_name_or_path"]
         if recorded and _is_local(recorded):
             warnings.warn(
@@ -139,9 +151,21 @@ def _without_local_paths(folder: Path) -> str | None:
                 stacklevel=5,
             )
             config["base_model_name_or_path"] = None
-            file.write_text(json.dumps(config, indent=2, sort_keys=True))
+        if not recorded:
+            warnings.warn(
+                "The adapter does not name its base model, without which others cannot load it by its own name alone: "
+                "set `base_model_name_or_path` to the base model's id on the Hub, in `model.peft_config` or in the "
+                f"folder's {CONFIG_NAME}, and push again.",
+                stacklevel=5,
+            )
+        write_config(file, config)
         base_model = config["base_model_name_or_path"] or None
     return base_model
+
+
+def write_config(file: Path, config: Mapping[str, Any]) -> None:
+    """Write an adapter's configuration as PEFT does."""
+    file.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
 
 
 def _is_local(name_or_path: str) -> bool:

@@ -32,7 +32,7 @@ class SavedModel(SteeredModel):
         # Here, so that whoever only loads an adapter does not pay for importing it.
         from .publishing import push_adapter
 
-        active = self.active_adapters()  # type: ignore[attr-defined]
+        active = self.active_adapters()
         if set(active) <= set(attached_adapters(self)):  # type: ignore[arg-type]
             return push_adapter(self, repo_id, **kwargs)
         return super().push_to_hub(repo_id, **kwargs)  # type: ignore[misc]

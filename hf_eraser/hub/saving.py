@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .validation import CONFIG_NAME, DIGEST_KEY, NEXT_CONFIG_NAME, TENSORS_NAME, current_config_file
+from safetensors import SafetensorError
 
+from .validation import (
+    CONFIG_NAME,
+    DIGEST_KEY,
+    TENSORS_NAME,
+    current_config_file,
+    is_own,
+    recovery_files,
+    recovery_name,
+)
 
-_STAGING_PREFIX = ".saving-"
 
 _CARD_NAME = "README.md"
 
@@ -26,10 +35,10 @@ def saved_whole(folder: str | os.PathLike[str]) -> Iterator[Path]:
 
     Two files make an adapter, and no file system exchanges two files at once. So the tensors carry the digest of their
     configuration, and the moves, each of which is atomic, come in this order: the new configuration under a name of
-    its own; the tensors; the configuration to its place. After the first move the old adapter is still there; after
-    the second `current_config_file` finds, by the digest, that the new configuration is the one that belongs to
-    the tensors. Files other than these two come first, one by one. A folder with several adapters, each in a subfolder
-    of its own, keeps each of them whole.
+    its own (`recovery_name`); the tensors; the configuration to its place. After the first move the old adapter is
+    still there; after the second `current_config_file` finds, by the digest, that the new configuration is the one
+    that belongs to the tensors. Files other than these two come first, one by one. A folder with several adapters,
+    each in a subfolder of its own, keeps each of them whole.
 
     Every file is flushed to the disk before it is moved. A full disk leaves `folder` as it was. What a killed save
     leaves behind, the next one takes away; two processes must not save to one folder at once.
@@ -39,24 +48,56 @@ def saved_whole(folder: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    for left in target.glob(f"{_STAGING_PREFIX}*"):
-        shutil.rmtree(left, ignore_errors=True)
-    # Inside the folder: a move is atomic only within one file system.
-    staging = Path(tempfile.mkdtemp(prefix=_STAGING_PREFIX, dir=target))
-    try:
+    with staging_folder(target) as staging:
         if (target / _CARD_NAME).is_file():
             shutil.copyfile(target / _CARD_NAME, staging / _CARD_NAME)  # PEFT updates a card that is there
-        yield staging
+        try:
+            yield staging
+        except SafetensorError as error:  # which safetensors makes of a full disk, for one
+            raise OSError(errno.EIO, f"The adapter could not be saved: {error}", str(target)) from error
+        except OSError as error:
+            if error.errno is None or error.filename is not None:
+                raise
+            raise OSError(error.errno, error.strerror, str(target)) from error
         for source in [staging, *(path for path in sorted(staging.rglob("*")) if path.is_dir())]:
             _move(source, target / source.relative_to(staging))
+
+
+@contextmanager
+def staging_folder(folder: Path) -> Iterator[Path]:
+    """A folder inside `folder`, since a move is atomic only within one file system; gone afterwards."""
+    _take_away_leftovers(folder)
+    staging = folder / _staging_name()
+    staging.mkdir(mode=0o700)
+    try:
+        yield staging
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _staging_name() -> str:
+    """A name that tells by itself that a save gave it: its second half follows from its first."""
+    return _named(secrets.token_hex(8))
+
+
+def _named(token: str) -> str:
+    return f".saving-{token}{hashlib.sha256(f'hf_eraser {token}'.encode()).hexdigest()[:16]}"
+
+
+def _take_away_leftovers(folder: Path) -> None:
+    """What killed saves left; a file or folder that anybody else called `.saving-...` is not of them."""
+    for name in os.listdir(folder):
+        if name.startswith(".saving-") and name == _named(name[len(".saving-") :][:16]):
+            if (folder / name).is_dir():
+                shutil.rmtree(folder / name, ignore_errors=True)
+            else:  # of `write_whole`
+                (folder / name).unlink(missing_ok=True)
 
 
 def write_whole(path: str | os.PathLike[str], text: str) -> None:
     """Write a text file in UTF-8: at whatever moment the process ends, `path` holds what it held before, or `text`."""
     path = Path(path)
-    written = path.with_name(f"{_STAGING_PREFIX}{path.name}")
+    written = path.with_name(_staging_name())
     try:
         written.write_text(text, encoding="utf-8")
         _flush(written)
@@ -72,7 +113,7 @@ def _move(source: Path, target: Path) -> None:
     config, tensors = source / CONFIG_NAME, source / TENSORS_NAME
     whole = config.is_file() and tensors.is_file()
     if whole:
-        _add_digest(tensors, hashlib.sha256(config.read_bytes()).hexdigest())
+        add_digest(tensors, hashlib.sha256(config.read_bytes()).hexdigest())
     files = [path for path in sorted(source.iterdir()) if path.is_file()]
     for path in files:
         _flush(path)
@@ -80,20 +121,29 @@ def _move(source: Path, target: Path) -> None:
         if not whole or path not in (config, tensors):
             os.replace(path, target / path.name)
     if whole:
-        if current_config_file(target).name == NEXT_CONFIG_NAME:
-            # A save was cut off before its last move. Without that, the first move of this one would part them.
-            os.replace(target / NEXT_CONFIG_NAME, target / CONFIG_NAME)
-            _flush(target)
+        _end_cut_off_save(target)
+        following = target / recovery_name(config)
         for file, place in (
-            (config, target / NEXT_CONFIG_NAME),
+            (config, following),
             (tensors, target / TENSORS_NAME),
-            (target / NEXT_CONFIG_NAME, target / CONFIG_NAME),
+            (following, target / CONFIG_NAME),
         ):
             os.replace(file, place)
             _flush(target)
 
 
-def _add_digest(path: Path, digest: str) -> None:
+def _end_cut_off_save(target: Path) -> None:
+    """Make the last move of a save that was cut off before it; what one left that got less far is taken away."""
+    with suppress(ValueError):  # of what this user did not save: all of it is replaced
+        if (current := current_config_file(target)).name != CONFIG_NAME:
+            os.replace(current, target / CONFIG_NAME)
+            _flush(target)
+    for left in recovery_files(target):
+        if is_own(left):
+            left.unlink()
+
+
+def add_digest(path: Path, digest: str) -> None:
     """Add the digest to a safetensors file's metadata. safetensors itself writes several entries in any order."""
     data = path.read_bytes()
     end = 8 + int.from_bytes(data[:8], "little")

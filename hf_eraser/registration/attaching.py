@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import logging
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from ..tuner.model import check_tensors, expected_tensors
-from ..tuner.steered_model import attached_adapters, remove_adapter
+from ..tuner.steered_model import acting_adapters, attached_adapters, remove_adapter
+from ..tuner.switching import switching
 
 
 def undone_on_failure(attach: Callable[..., Any]) -> Callable[..., Any]:
@@ -21,9 +23,24 @@ def undone_on_failure(attach: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     @functools.wraps(attach)
-    def attach_or_leave(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def attach_or_leave(self: Any, *args: Any, keep_active: bool = False, **kwargs: Any) -> Any:
+        # Calls of other threads see the adapter when it is whole, and active together with those that stay so.
+        with switching(self):
+            loaded = self._hf_peft_config_loaded and getattr(self, "peft_config", None)
+            active = list(self.active_adapters()) if loaded else []
+            try:
+                result = attach_whole(self, active if keep_active else [], *args, **kwargs)
+            except BaseException:
+                if active:
+                    self.set_adapter(active)
+                raise
+            if active and keep_active:
+                self.set_adapter([*active, *self.active_adapters()])
+        return result
+
+    def attach_whole(self: Any, staying: list[str], *args: Any, **kwargs: Any) -> Any:
         had_adapters = self._hf_peft_config_loaded
-        before = set(attached_adapters(self))
+        before, acting = set(attached_adapters(self)), acting_adapters(self)
         try:
             with _held_back_reports() as reports, _adapter_not_offloaded(self):
                 result = attach(self, *args, **kwargs)
@@ -34,6 +51,14 @@ def undone_on_failure(attach: Callable[..., Any]) -> Callable[..., Any]:
                 check_tensors(self, name, expected_tensors(self, name))
             if not new:
                 _emit(reports)
+            stopped = [name for name in acting if name not in (*acting_adapters(self), *staying)]
+            if stopped and (attach.__name__ == "load_adapter" or not new):
+                warnings.warn(
+                    f"Steering adapters {stopped} were switched off by attaching another one, as transformers does: "
+                    f"what they forget is answered again. `model.set_adapter({[*stopped, *self.active_adapters()]})` "
+                    "lets all act; `keep_active=True` had let them act on.",
+                    stacklevel=3,
+                )
         except BaseException as error:
             new = set(attached_adapters(self)) - before
             for name in new:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -11,15 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from peft import PeftModel
+from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from torch import Tensor
 from transformers.core_model_loading import WeightRenaming
 
-from ..hub.repository import DOWNLOAD_ARGUMENTS, read_adapter
-from ..hub.validation import current_config_file, steering_config
+from ..hub.beside import check_folder, check_repository, tell_base
+from ..hub.reading import DOWNLOAD_ARGUMENTS
+from ..hub.repository import read_adapter
+from ..hub.validation import CONFIG_NAME, current_config_file, steering_config
 from ..tuner.config import SteeringAdapterConfig
 from ..tuner.config_file import read_config
 from ..tuner.model import SteeringModel, take_out
+from ..tuner.regular_file import open_regular
 from ..tuner.steered_model import attached_adapters
+from ..tuner.switching import switching
 
 
 def read_first(load_adapter: Callable[..., Any]) -> Callable[..., Any]:
@@ -56,7 +62,14 @@ def read_first(load_adapter: Callable[..., Any]) -> Callable[..., Any]:
                 # that was saved from such a model: some of it takes steering tensors for others. An empty list would
                 # mean the model's own renaming.
                 given.setdefault("kwargs", {})["weight_mapping"] = [WeightRenaming("steering_", "steering_")]
-        info = load_adapter(*bound.args, **bound.kwargs)
+        own_renaming = vars(self).get("_weight_conversions")
+        try:
+            info = load_adapter(*bound.args, **bound.kwargs)
+        finally:
+            if given.get("adapter_state_dict") is not None:
+                # transformers (5.23) takes the adapter's renaming for the base model's when that is saved later.
+                vars(self).pop("_weight_conversions", None)
+                vars(self).update({} if own_renaming is None else {"_weight_conversions": own_renaming})
         if given.get("adapter_state_dict") is None and attached_adapters(self) != before:
             raise ValueError(f"The steering adapter {name!s} could not be read at first. Load it again.")
         return info
@@ -85,7 +98,7 @@ def named_default_and_read_first(load_adapter: Callable[..., Any]) -> Callable[.
             raise ValueError(f"`adapter_name`={adapter_name!r} is taken, there are {sorted(self.peft_config)}.")
         config, tensors = read
         try:
-            with _handed_over(tensors):
+            with switching(base), _handed_over(tensors):
                 self.add_adapter(adapter_name, config)
                 return load_adapter(self, model_id, adapter_name, *args, **kwargs)
         except BaseException:
@@ -149,6 +162,27 @@ def _handed_over(tensors: dict[str, Tensor]) -> Iterator[None]:
         _tensors_read.reset(token)
 
 
+def looked_at_first(
+    from_pretrained: Callable[..., Any], find_adapter_config_file: Callable[..., Any]
+) -> Callable[..., Any]:
+    """
+    `AutoPeftModel...` loads the base model that an adapter names before it loads the adapter: as for `checked_file`,
+    of which `find_adapter_config_file` is the result, what is wrong is found first.
+    """
+
+    @functools.wraps(from_pretrained)
+    def load(cls: type[Any], pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
+        where = {name: kwargs[name] for name in DOWNLOAD_ARGUMENTS if kwargs.get(name) is not None}
+        found = find_adapter_config_file(pretrained_model_name_or_path, **where)
+        values = None if found is None else read_config(Path(found))
+        if values is not None and (odd := sorted({"self", "cls"} & values.keys())):
+            # PEFT hands all keys to functions of its own.
+            raise ValueError(f"{found} holds the keys {odd}, which no configuration has. Have it written again.")
+        return from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs)
+
+    return load
+
+
 def checked_file(find_adapter_config_file: Callable[..., Any]) -> Callable[..., Any]:
     """
     `AutoModel.from_pretrained(adapter)` reads the configuration and loads the base model that it names, before it
@@ -157,18 +191,30 @@ def checked_file(find_adapter_config_file: Callable[..., Any]) -> Callable[..., 
 
     @functools.wraps(find_adapter_config_file)
     def find(model_id: Any, *args: Any, **kwargs: Any) -> str | None:
+        own = Path(str(model_id), kwargs.get("subfolder") or "", CONFIG_NAME)
+        if own.exists():
+            open_regular(own).close()
         found = find_adapter_config_file(model_id, *args, **kwargs)
         if found is None:
             return None
-        path = current_config_file(Path(found).parent)
-        values = read_config(path)
+        # What was pulled is what it is; only a folder may be one in which a save was cut off.
+        path = current_config_file(Path(found).parent) if os.path.isdir(model_id) else Path(found)
+        values = read_config(path, PEFT_TYPE_TO_CONFIG_MAPPING)
         if values is None:
             return found
-        if not steering_config(values, path).base_model_name_or_path and not path.with_name("config.json").exists():
+        config = steering_config(values, path, SteeringAdapterConfig)
+        if os.path.isdir(model_id):
+            check_folder(path.parent)
+        else:
+            subfolder = kwargs.get("subfolder") or ""
+            asked = {name: kwargs[name] for name in ("token", "local_files_only") if name in kwargs}
+            check_repository(str(model_id), path.parents[len(Path(subfolder).parts)], subfolder, **asked)
+        if not config.base_model_name_or_path:
             raise ValueError(
                 f"{path} does not name the base model (`base_model_name_or_path`). Load the base model, then "
                 f"`model.load_adapter({str(model_id)!r})`."
             )
+        tell_base(model_id, config.base_model_name_or_path)
         return str(path)
 
     return find

@@ -5,7 +5,9 @@ from __future__ import annotations
 import peft.peft_model as peft_model
 import transformers.integrations.peft as transformers_peft
 import transformers.models.auto.auto_factory as auto_factory
+import transformers.pipelines as transformers_pipelines
 from peft import PeftModel
+from peft.auto import _BaseAutoPeftModel
 from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING
 from peft.utils import register_peft_method
 from transformers import PreTrainedModel
@@ -20,6 +22,7 @@ from .attaching import undone_on_failure
 from .loading import (
     already_read_or,
     checked_file,
+    looked_at_first,
     named_default_and_read_first,
     read_before_wrapping,
     read_first,
@@ -51,8 +54,14 @@ def register() -> None:
     PeftModel.push_to_hub = with_own_card(PeftModel.push_to_hub)  # type: ignore[method-assign]
     PeftModel.disable_adapter = as_statement_too(PeftModel.disable_adapter)  # type: ignore[method-assign]
     peft_model.load_peft_weights = already_read_or(peft_model.load_peft_weights)
-    for module in (transformers_peft, auto_factory):
+    for module in (transformers_peft, auto_factory, transformers_pipelines):
         module.find_adapter_config_file = checked_file(module.find_adapter_config_file)  # type: ignore[attr-defined]
+    _BaseAutoPeftModel.from_pretrained = classmethod(  # type: ignore[method-assign,assignment]
+        looked_at_first(
+            _BaseAutoPeftModel.from_pretrained.__func__,  # type: ignore[attr-defined]
+            auto_factory.find_adapter_config_file,
+        )
+    )
     if hasattr(PreTrainedModel, "_load_pretrained_model"):  # without it, commits are found less often
         PreTrainedModel._load_pretrained_model = staticmethod(  # type: ignore[method-assign]
             with_commit_noted(PreTrainedModel._load_pretrained_model)

@@ -27,6 +27,7 @@ from transformers.utils import logging
 from .decision import Decision, GateKey
 from .packing import Packing
 from .readouts import ReadoutSums
+from .switching import Acting
 
 
 logger = logging.get_logger(__name__)
@@ -123,10 +124,13 @@ class Session:
     Args:
         manager: The manager.
         layers: Gives the layers that the gates of the active adapters read.
+
+    Attributes:
+        acting: What acts in place of the active adapters.
     """
 
-    def __init__(self, manager: Any, layers: Callable[[], set[int]]) -> None:
-        self._manager, self._layers = weakref.ref(manager), layers
+    def __init__(self, manager: Any, layers: Callable[[], set[int]], acting: Acting | None) -> None:
+        self._manager, self._layers, self.acting = weakref.ref(manager), layers, acting
         self._followed: Any = None  # the cache whose methods were replaced
         self._requests: dict[str, _Request] = {}
         self._prefixes: OrderedDict[bytes, dict[int, ReadoutSums]] = OrderedDict()
@@ -289,13 +293,14 @@ def _key(tokens: Sequence[int]) -> bytes:
     return hashlib.sha256(array("q", tokens).tobytes()).digest()
 
 
-def follow(manager: Any, layers: Callable[[], set[int]]) -> Any:
+def follow(manager: Any, layers: Callable[[], set[int]], acting: Acting | None) -> Any:
     """
     Know a manager's requests, so that the adapters on its model can steer them.
 
     Args:
         manager: The manager, not yet started.
         layers: Gives the layers that the gates of the active adapters read.
+        acting: What acts in place of the active adapters in the context that begins it.
 
     Returns:
         The manager. Neither is anything compiled nor captured in a CUDA graph: a replayed graph asks no adapter.
@@ -312,7 +317,8 @@ def follow(manager: Any, layers: Callable[[], set[int]]) -> Any:
         off.append("asynchronous batching")
     if off:
         logger.warning_once(f"Continuous batching runs without {' and '.join(off)} while a steering adapter is on.")
-    _SESSIONS.setdefault(manager, Session(manager, layers))
+    session = _SESSIONS.setdefault(manager, Session(manager, layers, acting))
+    session.acting = acting  # of one that is kept, as it is begun now
     return manager
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from .config import Positions
+from .fields import Positions
 from .readouts import ReadoutSums
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 
+from .layer_lists import lists_of_layers
+
 
 @dataclass(frozen=True)
 class Decoder:
@@ -47,7 +49,7 @@ def find_decoder(model: nn.Module) -> Decoder:
     text_config = model.config.get_text_config(decoder=True)
     depth = getattr(text_config, "num_hidden_layers", None)
     decoder = model.get_decoder()
-    lists = _lists_of(decoder, depth)
+    lists = lists_of_layers(decoder, depth)
     if len(lists) != 1:
         raise ValueError(
             f"Found {len(lists)} lists of {depth} text decoder layers in a {kind!r} model, where there must be one: "
@@ -60,13 +62,6 @@ def find_decoder(model: nn.Module) -> Decoder:
         names=tuple(name_of[id(layer)] for layer in layers),
         hidden_size=text_config.hidden_size,
     )
-
-
-def _lists_of(decoder: nn.Module, depth: int | None) -> list[nn.ModuleList]:
-    """The outermost lists of this many modules: beside the decoder's layers, nothing else of a decoder has as many."""
-    found = [module for module in decoder.children() if isinstance(module, nn.ModuleList) and len(module) == depth]
-    deeper = (child for child in decoder.children() if not isinstance(child, nn.ModuleList))
-    return found or [one for child in deeper for one in _lists_of(child, depth)]
 
 
 def image_token_ids(config: PretrainedConfig) -> tuple[int, ...]:

@@ -11,11 +11,12 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from .config import GateMode, Readout
 from .decision import Decision
+from .fields import GateMode, Readout
 from .forward_call import recording
-from .gate import TEXT_ONLY, WITH_IMAGE, gate_scores
+from .gate import TEXT_ONLY, WITH_IMAGE, scores_of
 from .steered_model import steered_by, steering_layers
+from .wrapped import base_of
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def _explained(model: PreTrainedModel | PeftModel, decision: Decision | None) ->
         )
     batch = len(next(iter(decision.gates.values())))
     rows: list[dict[str, list[GateDecision]]] = [{} for _ in range(batch)]
-    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    base = base_of(model)
     for layer in steering_layers(base):
         for name in decision.adapters:
             if name not in layer.steering_gate_weight or layer.gate_key(name) not in decision.gates:
@@ -124,7 +125,7 @@ def _explained(model: PreTrainedModel | PeftModel, decision: Decision | None) ->
             device = sums.prompt.device
             weight = layer.steering_gate_weight.folded([name], device)
             bounds = layer.steering_gate_bounds.folded([name], device)
-            scores = gate_scores(sums.read(config.readout, config.text_readout), sums.has_image, weight)
+            scores = scores_of(sums, config.readout, config.text_readout, weight)
             for row, has_image in enumerate(sums.has_image.tolist()):
                 if config.gate_layer is not None and layer.steering_index != config.gate_layer_of(has_image):
                     continue

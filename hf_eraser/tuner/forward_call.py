@@ -19,6 +19,7 @@ from .prompt import (
     cache_of,
     check_pictures,
     image_mask_of,
+    number_pictures,
     past_length,
     picture_places,
     prompt_mask_of,
@@ -54,6 +55,11 @@ def generating(prompt_length: int, mask: Tensor | None = None) -> Iterator[None]
         yield
     finally:
         _generation.reset(token)
+
+
+def is_generating() -> bool:
+    """Whether this is inside of a `generate` of a steered model."""
+    return _generation.get() is not None
 
 
 @contextmanager
@@ -129,13 +135,14 @@ class SteeringCall:
         decision: The gates of the batch, possibly still to be read in this call.
         adapters: The active adapters.
         prompt_mask: True at this call's prompt tokens, (batch, length); None where nothing is to be read.
-        image_mask: True at the tokens of pictures, likewise.
+        image_mask: At the tokens of pictures True, or the number of the picture, likewise.
         token_mask: True at this call's tokens that are not padding, (batch, length); None where all are.
         rows: True at the rows that an adapter is for, (batch,), by adapter; None where each is for all.
         past, length: The tokens on the cache before this call, and in it, padding included.
         shape: Of this call's tokens, (batch, length).
         packing: How several sequences lie in a row, if they do; everything else here has a row for each sequence.
         paged: The requests of this call, if it comes from continuous batching.
+        strength: What the strength of each adapter is multiplied by.
         earlier_sums: The decision's sums before this call. Gradient checkpointing runs a layer's forward twice, and
             what the layer adds must be added once.
     """
@@ -153,6 +160,7 @@ class SteeringCall:
     packing: Packing | None = None
     paged: PagedBatch | None = None
     ran: set[int] = field(default_factory=set)
+    strength: float = 1.0
 
     @classmethod
     def of(
@@ -163,6 +171,7 @@ class SteeringCall:
         image_ids: tuple[int, ...],
         embedding: nn.Module,
         sees: bool,
+        strength: float = 1.0,
         names: tuple[str, ...] | None = None,
         lengths: PromptLengths | None = None,
     ) -> SteeringCall:
@@ -173,6 +182,7 @@ class SteeringCall:
             image_ids: The token ids that stand for a picture.
             embedding: The model's input embedding.
             sees: Whether the model takes pictures.
+            strength: What the strength of each adapter is multiplied by.
             names: The adapter of each row, or `BASE`; the default is all of `adapters` for every row.
             lengths: How many tokens of each sequence are its prompt; the default is what `prompt_lengths` says.
 
@@ -220,6 +230,7 @@ class SteeringCall:
             shape=shape,
             earlier_sums=dict(decision.sums),
             packing=packing,
+            strength=strength,
         )
         if names is not None:
             call.rows = rows_of_adapters(names, adapters, batch, expanded=generation is not None, device=tokens.device)
@@ -246,8 +257,13 @@ class SteeringCall:
         decision.last = last
         # Once complete, always complete: a chat that goes on may add to what was decided, never take it back.
         decision.complete = end is None or past + length >= end
-        if past == 0 and decision.complete and not torch.compiler.is_compiling():
+        if torch.compiler.is_compiling():
+            return call
+        if past == 0 and decision.complete:
             check_pictures(arguments, call.image_mask)
+        if packing is None:
+            so_far = max((sums.pictures for sums in call.earlier_sums.values()), default=0)
+            call.image_mask = number_pictures(arguments, call.image_mask, so_far)
         return call
 
     @classmethod
@@ -260,6 +276,7 @@ class SteeringCall:
         image_ids: tuple[int, ...],
         embedding: nn.Module,
         sees: bool,
+        strength: float = 1.0,
     ) -> SteeringCall:
         """
         A call of continuous batching.
@@ -267,7 +284,7 @@ class SteeringCall:
         Args:
             arguments: The keyword arguments of the model's `forward`.
             paged: The requests that it holds.
-            adapters, image_ids, embedding, sees: As for `of`.
+            adapters, image_ids, embedding, sees, strength: As for `of`.
         """
         packing, input_ids, image_mask = paged.packing, arguments["input_ids"], None
         if paged.prompt_mask is not None:
@@ -284,6 +301,7 @@ class SteeringCall:
             earlier_sums=dict(paged.decision.sums),
             packing=packing,
             paged=paged,
+            strength=strength,
         )
 
     def check_stream(self, hidden: Any, layer: int) -> None:
@@ -291,12 +309,8 @@ class SteeringCall:
         Raises:
             RuntimeError: If what a layer gives, `hidden`, is not a vector for each of this call's tokens.
         """
-        if not isinstance(hidden, Tensor) or hidden.ndim != 3 or hidden.shape[:2] != self.shape:
-            found = tuple(hidden.shape) if isinstance(hidden, Tensor) else type(hidden).__name__
-            raise RuntimeError(
-                f"Layer {layer} of this model gives a residual stream of shape {found} for tokens of shape "
-                f"{self.shape}, not a vector for each: steering adapters do not support this model."
-            )
+        if not is_stream(hidden, self.shape):
+            raise RuntimeError(no_stream(hidden, self.shape, layer))
 
     def by_sequence(self, values: Tensor) -> Tensor:
         """What belongs to this call's tokens, (batch, length, ...), with a row for each sequence."""
@@ -364,3 +378,17 @@ class SteeringCall:
             cache.steering_decision = self.decision
         elif generation is not None:
             generation.decision = self.decision
+
+
+def is_stream(hidden: Any, shape: tuple[int, ...]) -> bool:
+    """Whether what a layer gives is a vector for each token, the tokens being of this shape."""
+    return isinstance(hidden, Tensor) and hidden.ndim == 3 and tuple(hidden.shape[:2]) == tuple(shape)
+
+
+def no_stream(hidden: Any, shape: tuple[int, ...], layer: int) -> str:
+    """What is said of a layer whose output is none."""
+    found = tuple(hidden.shape) if isinstance(hidden, Tensor) else type(hidden).__name__
+    return (
+        f"Layer {layer} of this model gives a residual stream of shape {found} for tokens of shape {tuple(shape)}, "
+        "not a vector for each: steering adapters do not support this model."
+    )

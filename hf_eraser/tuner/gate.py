@@ -7,7 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .config import GateMode
+from .fields import LARGEST, GateMode, Readout
+from .readouts import ReadoutSums
 
 
 Modality = Literal["image", "text"]
@@ -34,11 +35,30 @@ def gate_scores(readout: Tensor, has_image: Tensor, gate_weight: Tensor) -> Tens
     return (weight * readout[:, None, :]).sum(dim=-1)
 
 
+def scores_of(sums: ReadoutSums, readout: Readout, text_readout: Readout | None, gate_weight: Tensor) -> Tensor:
+    """
+    The score of each prompt by what was read of it. Where pictures are read, each is by itself, and the highest of
+    their scores counts: beside others a picture is what it is alone.
+
+    Args:
+        sums: What was read.
+        readout, text_readout: As for `ReadoutSums.read`.
+        gate_weight: As for `gate_scores`.
+
+    Returns:
+        (batch, k), float32.
+    """
+    judged = sums.judged_by(readout)
+    scores = [gate_scores(one.read(readout, text_readout), sums.has_image, gate_weight) for one in judged]
+    return scores[0] if len(scores) == 1 else torch.stack(scores).amax(dim=0)
+
+
 def gate_values(scores: Tensor, has_image: Tensor, gate_bounds: Tensor, mode: GateMode) -> Tensor:
     """
     The gate of each prompt.
 
-    `"calibrated"`: `clamp((score - low) / (high - low), 0, 1)`, exactly 0 up to `low`; `"linear"`: `max(score, 0)`;
+    `"calibrated"`: `clamp((score - low) / (high - low), 0, 1)`, exactly 0 up to `low`; `"linear"`: `max(score, 0)`,
+    at most 65504;
     `"always"`: 1. A modality whose `low` is infinite is never steered, except by `"always"`.
 
     Args:
@@ -55,7 +75,7 @@ def gate_values(scores: Tensor, has_image: Tensor, gate_bounds: Tensor, mode: Ga
     bounds = torch.where(has_image[:, None, None], gate_bounds[WITH_IMAGE], gate_bounds[TEXT_ONLY])
     low, high = bounds.unbind(dim=-1)
     if mode == "linear":
-        gate = scores.clamp(min=0)
+        gate = scores.clamp(0, LARGEST)  # times a direction it stays finite
     else:
         gate = ((scores - low) / (high - low)).clamp(0, 1)
     # Infinite bounds make nan above; they mean that this modality is never steered.

@@ -22,7 +22,8 @@ def retyped_class(mixin: type, original: type[nn.Module]) -> type[nn.Module]:
 
     @functools.wraps(original.forward)
     def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return self._steered_forward(functools.partial(original.forward, self), parameters, args, kwargs)
+        # Not looked up on `self`, which another thread may have given its own class back since it was called.
+        return mixin._steered_forward(self, functools.partial(original.forward, self), parameters, args, kwargs)  # type: ignore[attr-defined]
 
     def reduce(self: Any, protocol: int) -> tuple[Any, ...]:
         # Pickle looks a class up by its name, under which it would find the original.

@@ -10,11 +10,14 @@ from torch import Tensor, nn
 
 from .config import SteeringAdapterConfig
 from .decision import GateKey, Steered
+from .fields import LARGEST
 from .forward_call import CALL_ARGUMENT, SteeringCall, current_call
-from .gate import gate_scores, gate_values
+from .gate import gate_values, scores_of
 from .in_place import restore_type, retype
+from .layout import TENSOR_KINDS, tensor_shapes
 from .readouts import ReadoutSums
-from .tensors import TENSOR_KINDS, SteeringTensors, tensor_shapes
+from .switching import Switch
+from .tensors import SteeringTensors
 
 
 class SteeringLayer:
@@ -67,6 +70,7 @@ class SteeringLayer:
         call.check_stream(hidden, self.steering_index)
         if call.prompt_mask is not None:
             self._read_gates(hidden, call)
+        base = hidden
         configs = (self.steering_configs[name] for name in call.adapters if name in self.steering_direction)
         for steered in dict.fromkeys(map(steered_by, configs)):
             acts, mask = call.mask_of(steered)
@@ -74,11 +78,11 @@ class SteeringLayer:
             if delta is None:
                 continue
             # Where the gate is 0 this adds 0, so the residual stream keeps its value to the last bit.
-            shift = call.by_token(delta.to(hidden.dtype))
+            shift = call.by_token(delta.clamp(-(most := most_added(hidden.dtype)), most).to(hidden.dtype))
             if mask is not None and call.packing is not None:
                 mask = call.packing.packed(mask)
             hidden = hidden + (shift if mask is None else shift * mask[..., None].to(shift.dtype))
-        return hidden
+        return hidden if hidden is base else with_room(hidden, base)
 
     def _read_gates(self, hidden: Tensor, call: SteeringCall) -> None:
         names = [name for name in call.adapters if name in self.steering_gate_weight]
@@ -101,7 +105,7 @@ class SteeringLayer:
             config = self.steering_configs[group[0]]
             weight = self.steering_gate_weight.folded(group, sums.prompt.device)
             bounds = self.steering_gate_bounds.folded(group, sums.prompt.device)
-            scores = gate_scores(sums.read(config.readout, config.text_readout), sums.has_image, weight)
+            scores = scores_of(sums, config.readout, config.text_readout, weight)
             gates = gate_values(scores, sums.has_image, bounds, config.gate)
             # A sequence of which nothing was read is not steered.
             gates = torch.where(sums.n_prompt > 0, gates, 0.0)
@@ -137,7 +141,8 @@ class SteeringLayer:
         ]
         delta = None
         for group in self._folded([None] * len(names), names):
-            scaled = [gates[self.gate_key(name)] * self.steering_configs[name].strength for name in group]
+            strengths = [self.steering_configs[name].strength * call.strength for name in group]
+            scaled = [gates[self.gate_key(name)] * strength for name, strength in zip(group, strengths)]
             direction = self.steering_direction.folded(group, hidden.device)
             shift = (torch.cat(scaled, dim=1).to(hidden.device)[..., None] * direction).sum(dim=1)
             delta = shift if delta is None else delta + shift
@@ -157,6 +162,23 @@ class SteeringLayer:
         return name, None if self.steering_configs[name].gate_layer is not None else self.steering_index
 
 
+def most_added(dtype: torch.dtype) -> float:
+    """The most that adapters together add to a number of the residual stream; a fitted one adds far less."""
+    return min(LARGEST, torch.finfo(dtype).max / 16)
+
+
+def with_room(steered: Tensor, base: Tensor) -> Tensor:
+    """
+    The steered residual stream, no number of which is larger than it was, or than a 16th of what float16 holds: what
+    later layers add has room. Where nothing was added it keeps its value to the last bit. Other dtypes hold whatever
+    adapters may add.
+    """
+    if steered.dtype != torch.float16:
+        return steered
+    room = base.abs().clamp(min=most_added(steered.dtype))
+    return torch.minimum(torch.maximum(steered, -room), room)
+
+
 def steered_by(config: SteeringAdapterConfig) -> Steered:
     """Which tokens an adapter steers."""
     return config.positions, config.steer_decode
@@ -168,7 +190,7 @@ def _gate_kind(config: SteeringAdapterConfig) -> tuple[Any, ...]:
     return config.readout, config.text_readout, config.gate, layers
 
 
-def attach(layer: nn.Module, index: int, adapter_name: str, config: SteeringAdapterConfig) -> None:
+def attach(layer: nn.Module, index: int, adapter_name: str, config: SteeringAdapterConfig, switch: Switch) -> None:
     """
     Give decoder layer number `index` the tensors that a fresh adapter has there: one that never steers.
 
@@ -177,11 +199,12 @@ def attach(layer: nn.Module, index: int, adapter_name: str, config: SteeringAdap
         index: Its number in the decoder.
         adapter_name: The adapter's name.
         config: The adapter's configuration, resolved for this decoder.
+        switch: The model's.
     """
     if not isinstance(layer, SteeringLayer):
         retype(layer, SteeringLayer)
         for kind in TENSOR_KINDS:
-            setattr(layer, kind, SteeringTensors())
+            setattr(layer, kind, SteeringTensors(switch))
         layer.steering_configs = {}  # type: ignore[assignment]
         layer.steering_index = index  # type: ignore[assignment]
     assert isinstance(layer, SteeringLayer)
@@ -203,7 +226,9 @@ def detach(layer: SteeringLayer, adapter_name: str) -> None:
     for container in containers:
         if adapter_name in container:
             del container[adapter_name]
+        merged = [name for name in container.merged_adapters if name != adapter_name]
         container.set_adapter([name for name in container.active_adapters if name != adapter_name])
+        container.merged_adapters = merged
     layer.steering_configs.pop(adapter_name, None)
     if not any(len(container) for container in containers):
         for kind in TENSOR_KINDS:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,14 +13,30 @@ from peft import PeftConfig
 from peft.tuners.tuners_utils import BaseTuner
 from torch import Tensor, nn
 
+from .adapter_name import check_adapter_name
 from .config import SteeringAdapterConfig
 from .decoder import Decoder, find_decoder
 from .forward_call import adapter_of_each_row
 from .layer import attach
-from .steered_model import SteeredModel, make_steered, remove_adapter, restore_model, steering_layers
+from .layout import TENSOR_KINDS, adapter_layout, tensor_shapes
+from .printable import printable
+from .steered_model import SteeredModel, freeze_base, make_steered, remove_adapter, restore_model, steering_layers
+from .switching import switch_of, switching
 from .tensor_values import check_values
-from .tensors import TENSOR_KINDS, SteeringTensors, adapter_layout, tensor_shapes
+from .tensors import SteeringTensors
 from .weighted_adapter import combine
+from .wrapped import base_of
+
+
+def alone(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Around a method of the tuner that switches adapters: no call of the model runs meanwhile."""
+
+    @functools.wraps(method)
+    def switched(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with switching(self.model):
+            return method(self, *args, **kwargs)
+
+    return switched
 
 
 class SteeringModel(BaseTuner):
@@ -75,32 +93,65 @@ class SteeringModel(BaseTuner):
             TypeError: If the model is not a transformers model, or the configuration not a steering adapter's.
             ValueError: If the adapter does not fit the model. The model is then left as it was.
         """
+        with switching(model):
+            self._inject(model, adapter_name, autocast_adapter_dtype, low_cpu_mem_usage)
+
+    def _inject(
+        self, model: nn.Module, adapter_name: str, autocast_adapter_dtype: bool, low_cpu_mem_usage: bool
+    ) -> None:
         requires_grad = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+        attached = False
         try:
             self._decoder = find_decoder(model)
+            check_adapter_name(adapter_name, self._decoder.names)
             self.peft_config[adapter_name] = self._resolved(model, self.peft_config[adapter_name])
             make_steered(model, self._decoder, self.mixin)  # type: ignore[arg-type]
             super().inject_adapter(model, adapter_name, autocast_adapter_dtype, low_cpu_mem_usage, None)
+            attached = True
         except BaseException:
             self.peft_config.pop(adapter_name, None)
             remove_adapter(model, adapter_name)  # type: ignore[arg-type]
             raise
         finally:
-            # PEFT freezes the base for training; here nothing is trained, and a LoRA beside this adapter may be.
+            # PEFT freezes all but this adapter, which is not trained; a LoRA beside it may be.
             for parameter, required in requires_grad:
                 parameter.requires_grad_(required)
+            if attached:
+                freeze_base(model)  # type: ignore[arg-type]
+
+    @alone
+    def set_adapter(self, adapter_name: str | list[str], *args: Any, **kwargs: Any) -> None:
+        """As PEFT's: these adapters are the active ones, from the next call on."""
+        super().set_adapter(adapter_name, *args, **kwargs)
+
+    @alone
+    def enable_adapter_layers(self) -> None:
+        """Switch all adapters on, also those that `disable_adapter()` switched off here."""
+        super().enable_adapter_layers()
+        if (switch := switch_of(self.model)) is not None:
+            switch.set_acting(None)
+
+    @alone
+    def disable_adapter_layers(self) -> None:
+        """Switch all adapters off, for whoever calls the model."""
+        super().disable_adapter_layers()
+
+    @alone
+    def unmerge_adapter(self) -> None:
+        """Steer with each adapter by itself again."""
+        super().unmerge_adapter()
 
     def _resolved(self, model: nn.Module, config: PeftConfig) -> SteeringAdapterConfig:
         if not isinstance(config, SteeringAdapterConfig):
             raise TypeError(f"`peft_config` must be a SteeringAdapterConfig, got {type(config).__name__}.")
-        adapter_layout(self._decoder, config)  # refuses what would take gigabytes
+        adapter_layout(self._decoder.names, self._decoder.hidden_size, config)  # refuses what would take gigabytes
         config = config.resolved(hidden_size=self._decoder.hidden_size, num_hidden_layers=len(self._decoder.layers))
         if config.answer_ids is not None:
             last, vocabulary = max(config.answer_ids), model.get_input_embeddings().weight.shape[0]  # type: ignore[operator]
             if last >= vocabulary:
                 raise ValueError(
                     f"`answer_ids` names token {last}, the base model has {vocabulary}. Load the adapter into the "
-                    f"model that it was fitted on ({config.base_model_name_or_path or 'not recorded'})."
+                    f"model that it was fitted on ({printable(config.base_model_name_or_path or 'not recorded')})."
                 )
         # There is nothing to train in a steering adapter.
         config.inference_mode = True
@@ -123,7 +174,7 @@ class SteeringModel(BaseTuner):
         index = self._index(current_key)
         assert index is not None
         assert isinstance(peft_config, SteeringAdapterConfig)
-        attach(target, index, adapter_name, peft_config)
+        attach(target, index, adapter_name, peft_config, self.model.steering_switch)
 
     def _index(self, key: str) -> int | None:
         return self._decoder.names.index(key) if key in self._decoder.names else None
@@ -156,6 +207,7 @@ class SteeringModel(BaseTuner):
         with adapter_of_each_row(kwargs.get("adapter_names")):
             yield
 
+    @alone
     def add_weighted_adapter(self, adapters: Sequence[str], weights: Sequence[float], adapter_name: str) -> None:
         """
         Add an adapter that steers as several do together, each with its own gate; it is not made active.
@@ -182,6 +234,7 @@ class SteeringModel(BaseTuner):
             for key, parameter in adapter_parts(self.model, adapter_name).items():
                 parameter.copy_(tensors[key])
 
+    @alone
     def delete_adapter(self, adapter_name: str) -> None:
         """
         Delete an adapter. With the last one, model and layers get their own classes back.
@@ -200,6 +253,7 @@ class SteeringModel(BaseTuner):
         layers = steering_layers(self.model)
         self.active_adapter = layers[0].steering_direction.active_adapters if layers else []
 
+    @alone
     def merge_adapter(self, adapter_names: list[str] | None = None, safe_merge: bool = False) -> None:
         """
         Fold adapters into one steering operation a layer: the same result, faster. No base weight is written.
@@ -214,10 +268,16 @@ class SteeringModel(BaseTuner):
         unknown = sorted(set(adapter_names or []) - set(self.peft_config))
         if unknown:
             raise ValueError(f"`adapter_names` names {unknown}, the adapters are {sorted(self.peft_config)}.")
-        for layer in steering_layers(self.model):
+        layers = steering_layers(self.model)
+        merged = layers[0].steering_direction.merged_adapters if layers else []
+        if merged and set(self.active_adapters if adapter_names is None else adapter_names) <= set(merged):
+            warnings.warn(f"Adapters {merged} are already merged: nothing to do.", stacklevel=2)
+            return
+        for layer in layers:
             for kind in TENSOR_KINDS:
                 getattr(layer, kind).merge(adapter_names=adapter_names)
 
+    @alone
     def unload(self) -> nn.Module:
         """The base model: the very module objects, each with the class that it had before."""
         for name in list(self.peft_config):
@@ -289,7 +349,7 @@ def check_tensors(model: nn.Module, adapter_name: str, tensors: dict[str, Tensor
 
 def take_out(model: Any, adapter_name: str) -> None:
     """Undo a failed loading: `model`, plain or a PeftModel, is as it was before the adapter came."""
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    base = base_of(model)
     configs = getattr(model, "peft_config", {})
     configs.pop(adapter_name, None)
     remove_adapter(base, adapter_name)

@@ -176,6 +176,60 @@ def picture_places(arguments: Mapping[str, Any], shape: tuple[int, int]) -> Tens
     return None
 
 
+def number_pictures(arguments: Mapping[str, Any], image_mask: Tensor, so_far: int) -> Tensor:
+    """
+    Which picture each token is of, from 1 on, 0 for none, (batch, length), int64, where the model's inputs say how
+    many pictures there are and that agrees with where they lie; else all are of one.
+
+    Args:
+        arguments: The keyword arguments of the model's `forward`.
+        image_mask: True at the tokens of pictures, (batch, length).
+        so_far: The number of the last picture of earlier calls; these go on from it where they can be told apart.
+    """
+    tokens = int(image_mask.sum())
+    lengths, count = _pictures_of(arguments, tokens)
+    number = None
+    if lengths is not None:
+        order = image_mask.flatten().cumsum(dim=0) - 1
+        ends = lengths.to(image_mask.device).cumsum(dim=0)
+        picture = torch.searchsorted(ends, order, right=True).view_as(image_mask)
+        number = picture - torch.where(image_mask, picture, len(ends)).amin(dim=1, keepdim=True) + 1
+    elif count is not None:
+        # A picture that comes in tiles or rows is one, so there must be as many stretches of tokens as pictures.
+        runs = (image_mask & ~nn.functional.pad(image_mask[:, :-1], (1, 0))).cumsum(dim=1)
+        number = runs if int(runs.amax(dim=1).sum()) == count else None
+    if number is None:
+        return image_mask.long() * max(so_far, 1)
+    return torch.where(image_mask, number + so_far, 0)
+
+
+def _pictures_of(arguments: Mapping[str, Any], tokens: int) -> tuple[Tensor | None, int | None]:
+    """How many of so many tokens each picture has, (pictures,), and how many pictures there are, as far as known."""
+    if any("video" in name and value is not None for name, value in arguments.items()):
+        return None, None
+    features = _encoded_pictures(arguments)
+    grid, pixels = arguments.get("image_grid_thw"), arguments.get("pixel_values")
+    lengths = None
+    if isinstance(features, (list, tuple)):
+        lengths = torch.tensor([len(of_picture) for of_picture in features])
+    elif isinstance(grid, Tensor):
+        patches = grid.prod(dim=1)  # as many of them become one token in each picture
+        lengths = patches * tokens // patches.sum().clamp(min=1)
+        if not torch.equal(lengths * patches.sum(), patches * tokens):
+            return None, None
+    if lengths is not None:
+        return (lengths, len(lengths)) if int(lengths.sum()) == tokens else (None, None)
+    if isinstance(features, Tensor) and features.ndim == 3:
+        return None, len(features)
+    return None, len(pixels) if isinstance(pixels, Tensor) and pixels.ndim == 4 else None
+
+
+def _encoded_pictures(arguments: Mapping[str, Any]) -> Any:
+    """What `generate` has encoded beforehand, by picture where the model keeps them apart; None if it has not."""
+    encoded = (arguments.get("mm_encoder_outputs") or {}).get("image")
+    return getattr(encoded, "pooler_output", None)
+
+
 def check_pictures(arguments: Mapping[str, Any], image_mask: Tensor) -> None:
     """
     Raises:
@@ -183,6 +237,7 @@ def check_pictures(arguments: Mapping[str, Any], image_mask: Tensor) -> None:
             the gate for text.
     """
     pictures = [name for name, value in arguments.items() if name.startswith("pixel_values") and value is not None]
+    pictures += ["pixel_values"] * (_encoded_pictures(arguments) is not None)
     if pictures and not bool(image_mask.any()):
         raise ValueError(
             f"`{pictures[0]}` came with a prompt in which no token stands for a picture, so a steering adapter cannot "

@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import TracebackType
 from typing import Any
 
 from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -24,11 +25,18 @@ from .forward_call import (
     current_call,
     generating,
     handed_down,
+    is_generating,
     names_of_rows,
 )
 from .in_place import restore_type, retype
 from .layer import SteeringLayer, detach
-from .tensors import TENSOR_KINDS, SteeringTensors
+from .switching import Acting, Switch, switch_of
+from .tensors import SteeringTensors
+from .wrapped import base_of
+
+
+# Modules of PEFT's that hold an adapter's parameters.
+_ADAPTED = (BaseTunerLayer, AuxiliaryTrainingWrapper)
 
 
 class SteeredModel:
@@ -41,29 +49,50 @@ class SteeredModel:
     Attributes:
         steering_decoder_layers: The layers of the text decoder.
         steering_sees: Whether the whole model takes pictures.
+        steering_switch: Who calls it, and who switches its adapters.
+        steering_frozen: The parameters of the base that took gradients before the first adapter came.
     """
 
     steering_decoder_layers: tuple[nn.Module, ...]
     steering_sees: bool
+    steering_switch: Switch
+    steering_frozen: tuple[str, ...]
 
     def _steered_forward(
         self, forward: Callable[..., Any], parameters: Sequence[str], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        if CALL_ARGUMENT in kwargs or current_call() is not None:  # a part of a model that has made the call
+        switch = vars(self).get("steering_switch")
+        # A part of a model that has made the call; or all adapters were deleted since this was looked up.
+        if CALL_ARGUMENT in kwargs or current_call() is not None or switch is None:
             return forward(*args, **kwargs)
+        with switch.call():
+            if not isinstance(self, SteeredModel):  # nor any more: another thread deleted the last adapter meanwhile
+                return forward(*args, **kwargs)
+            return self._steered_call(forward, parameters, args, kwargs)
+
+    def _steered_call(
+        self, forward: Callable[..., Any], parameters: Sequence[str], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         names, lengths = names_of_rows(kwargs.pop("adapter_names", None)), kwargs.pop("prompt_lengths", None)
-        adapters = acting_adapters(self, names)  # type: ignore[arg-type]
+        if names is not None and self.training:  # type: ignore[attr-defined]
+            raise ValueError("`adapter_names` cannot be given in training mode: call `model.eval()` first.")
         session = session_of(kwargs["cache"]) if is_paged(kwargs) else None
+        acting = self.steering_switch.acting if session is None else session.acting
+        adapters = acting_adapters(self, names, acting)  # type: ignore[arg-type]
         if not adapters:
             if session is not None:
                 session.left_alone(kwargs["cache"])
-            return forward(*args, **kwargs)
+            active = any(layer.acting_adapters() for layer in steering_layers(self))  # type: ignore[arg-type]
+            # All rows go without, or the requests were begun where adapters are off: the layers are told.
+            with self.steering_switch.acting_inside(Acting(())) if active else nullcontext():
+                return forward(*args, **kwargs)
         kwargs = {**dict(zip(parameters, args)), **kwargs}
         of_model: dict[str, Any] = {
             "adapters": adapters,
             "image_ids": image_token_ids(self.config),  # type: ignore[attr-defined]
             "embedding": self.get_input_embeddings(),  # type: ignore[attr-defined]
             "sees": self.steering_sees,
+            "strength": 1.0 if acting is None else acting.strength,
         }
         if session is None:
             call = SteeringCall.of(kwargs, names=names, lengths=lengths, **of_model)
@@ -90,6 +119,15 @@ class SteeredModel:
             args, kwargs: As the model's own.
             adapter_names: The steering adapter of each row, or `"__base__"`; the default are the active adapters.
         """
+        switch = vars(self).get("steering_switch")
+        with nullcontext() if switch is None else switch.call():
+            if not isinstance(self, SteeredModel):  # another thread deleted the last adapter meanwhile
+                return self.generate(*args, **kwargs)
+            return self._steered_generate(args, kwargs, adapter_names)
+
+    def _steered_generate(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], adapter_names: Sequence[str] | None
+    ) -> Any:
         # Models differ in what their first parameter is.
         own = super().generate  # type: ignore[misc]
         given = {**dict(zip(inspect.signature(own).parameters, args)), **kwargs}
@@ -115,37 +153,87 @@ class SteeredModel:
 
     def init_continuous_batching(self, *args: Any, **kwargs: Any) -> Any:
         """As the model's own, which `generate_batch` uses as well; the manager's requests are steered."""
-        check_servable(self, acting_adapters(self))  # type: ignore[arg-type]
+        acting = self.steering_switch.acting
+        check_servable(self, acting_adapters(self, acting=acting))  # type: ignore[arg-type]
         manager = super().init_continuous_batching(*args, **kwargs)  # type: ignore[misc]
         # Not the model itself, which may hold the manager.
         model = weakref.ref(self)
-        return follow(manager, lambda: read_layers(model()))  # type: ignore[arg-type]
+        # The manager's thread knows nothing of the context that it was begun in.
+        return follow(manager, lambda: read_layers(model(), acting), acting)  # type: ignore[arg-type]
+
+    def active_adapters(self) -> list[str]:
+        """The active adapters, of every method: each acts where it has tensors."""
+        layers = (module for module in self.modules() if isinstance(module, BaseTunerLayer))  # type: ignore[attr-defined]
+        return list(dict.fromkeys(name for layer in layers for name in layer.active_adapters))
+
+    def disable_adapters(self) -> None:
+        """
+        Switch all adapters off, for whoever calls the model, until `enable_adapters()`. Called by a `generate`,
+        steering ones stay on.
+        """
+        if is_generating():
+            self._switch_others(on=False)
+            return
+        with self.steering_switch.switching():
+            super().disable_adapters()  # type: ignore[misc]
+
+    def enable_adapters(self) -> None:
+        """Switch all adapters on, also those that `disable_adapter()` switched off here."""
+        if is_generating():
+            self._switch_others(on=True)
+            return
+        with self.steering_switch.switching():
+            super().enable_adapters()  # type: ignore[misc]
+        self.steering_switch.set_acting(None)
+
+    def set_adapter(self, adapter_name: list[str] | str, *args: Any, **kwargs: Any) -> None:
+        """As the model's own: these adapters are the active ones, from the next call on."""
+        with self.steering_switch.switching():
+            super().set_adapter(adapter_name, *args, **kwargs)  # type: ignore[misc]
+
+    def _switch_others(self, *, on: bool) -> None:
+        # A model with a LoRA for one kind of input, as granite_speech, takes all adapters for it in its `generate`.
+        for module in self.modules():  # type: ignore[attr-defined]
+            if isinstance(module, BaseTunerLayer) and not isinstance(module, SteeringTensors):
+                module.enable_adapters(on)
 
     def disable_adapter(self) -> DisabledAdapters:
         """
         Switch all adapters off: the base model is back, bit for bit.
 
-        As a statement, until `enable_adapters()`; in `with model.disable_adapter(): ...`, until the block ends.
+        As a statement, until `enable_adapters()`; in `with model.disable_adapter(): ...`, until the block ends. It
+        holds for this thread, more exactly for this `contextvars` context: what other threads ask meanwhile is steered
+        as before, and so is a thread that is begun inside, unless it runs in a copy of the context
+        (`threading.Thread(target=contextvars.copy_context().run, args=(model.generate,), ...)`). For the whole model
+        there is `disable_adapters()`.
         """
         return DisabledAdapters(self)  # type: ignore[arg-type]
 
     def delete_adapter(self, adapter_names: list[str] | str) -> None:
         """Delete adapters by name, steering or other; with the last steering adapter the model is as it was before."""
         names = [adapter_names] if isinstance(adapter_names, str) else list(adapter_names)
-        steering = [name for name in names if name in attached_adapters(self)]  # type: ignore[arg-type]
-        super().delete_adapter(names)  # type: ignore[misc]
-        for name in steering:
-            remove_adapter(self, name)  # type: ignore[arg-type]
+        with self.steering_switch.switching():
+            steering = [name for name in names if name in attached_adapters(self)]  # type: ignore[arg-type]
+            super().delete_adapter(names)  # type: ignore[misc]
+            for name in steering:
+                remove_adapter(self, name)  # type: ignore[arg-type]
 
 
 class DisabledAdapters:
-    """Adapters are off from the creation of this object on; leaving its `with` block restores what was before."""
+    """
+    Adapters are off in this context from the creation of this object on; leaving its `with` block restores what was
+    before. Those of other methods, which know of no context, are off for the whole model.
+    """
 
     def __init__(self, model: nn.Module) -> None:
-        layers = [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
-        self._were_enabled = [layer for layer in layers if not layer.disable_adapters]
-        for layer in layers:
-            layer.enable_adapters(False)
+        self._switch = switch_of(model)
+        self._before = None if self._switch is None else self._switch.acting
+        if self._switch is not None:
+            self._switch.set_acting(Acting(()))
+        others = (part for part in model.modules() if isinstance(part, BaseTunerLayer))
+        self._others = [part for part in others if not isinstance(part, SteeringTensors) and not part.disable_adapters]
+        for part in self._others:
+            part.enable_adapters(False)
 
     def __enter__(self) -> None:
         return None
@@ -153,14 +241,17 @@ class DisabledAdapters:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for layer in self._were_enabled:
-            layer.enable_adapters(True)
+        if self._switch is not None:
+            self._switch.set_acting(self._before)
+        for part in self._others:
+            part.enable_adapters(True)
 
 
 @contextmanager
-def steered_by(model: nn.Module, adapters: Sequence[str], *, strength: float = 1.0) -> Iterator[None]:
+def steered_by(model: Any, adapters: Sequence[str], *, strength: float = 1.0) -> Iterator[None]:
     """
-    Just these steering adapters act inside, whatever is active, switched off or merged; afterwards all is as before.
+    Just these steering adapters act inside, whatever is active or switched off; in this context, as for
+    `disable_adapter`.
 
     Args:
         model: The model, plain or a `PeftModel`.
@@ -170,29 +261,14 @@ def steered_by(model: nn.Module, adapters: Sequence[str], *, strength: float = 1
     Raises:
         ValueError: If one is not attached.
     """
-    layers = [module for module in model.modules() if isinstance(module, SteeringLayer)]
-    configs = {id(config): config for layer in layers for config in layer.steering_configs.values()}.values()
-    attached = {name for layer in layers for name in layer.steering_configs}
-    unknown = sorted(set(adapters) - attached)
+    switch = switch_of(model)
+    base = base_of(model)
+    attached = attached_adapters(base)
+    unknown = sorted(set(adapters) - set(attached))
     if unknown:
-        raise ValueError(f"`adapters` names {unknown}, the steering adapters are {sorted(attached)}.")
-    containers = [getattr(layer, kind) for layer in layers for kind in TENSOR_KINDS]
-    states = [(tensors.active_adapters, tensors.disable_adapters, tensors.merged_adapters) for tensors in containers]
-    strengths = [config.strength for config in configs]
-    try:
-        for tensors in containers:
-            tensors.set_adapter(list(adapters))
-            tensors.enable_adapters(True)
-        for config in configs:
-            config.strength *= strength
+        raise ValueError(f"`adapters` names {unknown}, the steering adapters are {attached}.")
+    with nullcontext() if switch is None else switch.acting_inside(Acting(tuple(adapters), strength)):
         yield
-    finally:
-        for tensors, (active, disabled, merged) in zip(containers, states):
-            tensors.set_adapter(active)
-            tensors.enable_adapters(not disabled)
-            tensors.merged_adapters = merged
-        for config, own in zip(configs, strengths):
-            config.strength = own
 
 
 def make_steered(model: PreTrainedModel, decoder: Decoder, mixin: type[SteeredModel] = SteeredModel) -> None:
@@ -203,18 +279,39 @@ def make_steered(model: PreTrainedModel, decoder: Decoder, mixin: type[SteeredMo
     if isinstance(model, SteeredModel):
         return
     check_not_running(model)
+    switch = Switch()
     own = [part for part in model.modules() if isinstance(part, PreTrainedModel) and part.can_generate()]
     for part in [model, *(part for part in own if part is not model and decoder.layers[0] in part.modules())]:
         retype(part, mixin if part is model else SteeredModel)
         setattr(part, "steering_decoder_layers", decoder.layers)  # noqa: B010  mypy sees the class before
         setattr(part, "steering_sees", takes_pictures(model.config))  # noqa: B010
+        setattr(part, "steering_switch", switch)  # noqa: B010
+
+
+def freeze_base(model: PreTrainedModel) -> None:
+    """
+    Let no base parameter take gradients while steering adapters are attached, as PEFT does for every method: trained
+    on, it would not be the base model that is back when they are off. Where another adapter is trained, what takes
+    gradients is left to that one.
+    """
+    others = [part for part in model.modules() if isinstance(part, _ADAPTED) and not isinstance(part, SteeringTensors)]
+    if any(parameter.requires_grad for part in others for parameter in part.parameters()):
+        return
+    frozen = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    for name in frozen:
+        model.get_parameter(name).requires_grad_(False)
+    model.steering_frozen = (*vars(model).get("steering_frozen", ()), *frozen)  # type: ignore[assignment]
 
 
 def restore_model(model: nn.Module) -> None:
-    """Give a `SteeredModel`, and its parts, their own classes back."""
+    """Give a `SteeredModel`, and its parts, their own classes back; what took gradients before takes them again."""
+    frozen = vars(model).pop("steering_frozen", ())
+    if not any(isinstance(part, _ADAPTED) for part in model.modules()):  # such a one has the base frozen as well
+        for name in frozen:
+            model.get_parameter(name).requires_grad_(True)
     for part in list(model.modules()):
         if isinstance(part, SteeredModel):
-            del part.steering_decoder_layers, part.steering_sees
+            del part.steering_decoder_layers, part.steering_sees, part.steering_switch
             restore_type(part)
 
 
@@ -230,19 +327,24 @@ def attached_adapters(model: nn.Module) -> list[str]:
     return sorted({name for layer in steering_layers(model) for name in layer.steering_configs})
 
 
-def acting_adapters(model: nn.Module, of_rows: Sequence[str] | None = None) -> tuple[str, ...]:
+def acting_adapters(
+    model: nn.Module, of_rows: Sequence[str] | None = None, acting: Acting | None = None
+) -> tuple[str, ...]:
     """
     The names of the steering adapters that act: those that are active and switched on, in the order of activation.
 
     Args:
         model: The model.
         of_rows: The adapter of each row, or `BASE`; these then act in place of the active ones.
+        acting: What acts in place of the active ones in the context of the call.
 
     Raises:
         ValueError: If there are none of these, one is not attached, or adapters are merged, which then cannot be told
             apart.
     """
     layers = steering_layers(model)
+    if of_rows is None and acting is not None:
+        return tuple(name for name in acting.adapters if any(name in layer.steering_configs for layer in layers))
     if of_rows is None:
         return tuple(dict.fromkeys(name for layer in layers for name in layer.acting_adapters()))
     if not of_rows:
@@ -255,14 +357,15 @@ def acting_adapters(model: nn.Module, of_rows: Sequence[str] | None = None) -> t
         )
     if any(layer.steering_direction.merged_adapters for layer in layers):
         raise ValueError("`adapter_names` cannot be given while adapters are merged: call `unmerge_adapter` first.")
-    if all(layer.steering_direction.disable_adapters for layer in layers):
+    off = all(layer.steering_direction.disable_adapters for layer in layers) if acting is None else not acting.adapters
+    if off:
         return ()
     return tuple(name for name in dict.fromkeys(of_rows) if name != BASE)
 
 
-def read_layers(model: nn.Module) -> set[int]:
+def read_layers(model: nn.Module, acting: Acting | None = None) -> set[int]:
     """The layers that the gates of the acting adapters read."""
-    names = acting_adapters(model)
+    names = acting_adapters(model, acting=acting)
     return {
         layer.steering_index
         for layer in steering_layers(model)
@@ -319,7 +422,7 @@ def remove_adapter(model: PreTrainedModel, adapter_name: str) -> None:
     remaining = attached_adapters(model)
     if not remaining:
         restore_model(model)
-    elif not acting_adapters(model):
+    elif not any(name in remaining for name in steering_layers(model)[0].steering_direction.active_adapters):
         # As PEFT does for other methods: an adapter that stays becomes the active one.
         for module in model.modules():
             if isinstance(module, SteeringTensors):

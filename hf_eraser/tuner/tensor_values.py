@@ -5,17 +5,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .config import LARGEST
 from .config_file import BRIEF
+from .fields import LARGEST
+
+
+_LARGEST_BOUND, _LEAST_APART = 1e30, 1e-30
 
 
 def check_values(name: str, kind: str, tensor: Tensor, strength: float) -> None:
     """
     Check what a steering tensor holds.
 
-    A direction times the strength must be within what float16 can hold, 65504: added to a residual stream in half
-    precision, anything larger would be infinite. A gate weight must be so small that no residual stream within the
-    same range makes the score, a sum over d products, overflow in float32.
+    A direction times the strength must be no longer than what float16 can hold, 65504, and a gate weight no larger
+    than that: no fitted adapter comes near, and with less no score, which is a sum over d products, overflows in
+    float32.
 
     Args:
         name: The tensor's name, for the message.
@@ -32,26 +35,31 @@ def check_values(name: str, kind: str, tensor: Tensor, strength: float) -> None:
         return
     if not torch.isfinite(tensor).all():
         raise ValueError(f"Tensor {name!r} holds NaN or infinite values: the adapter is broken, fit it again.")
-    if kind == "steering_direction":
-        limit = LARGEST / max(strength, 1.0)
-    else:
-        limit = torch.finfo(torch.float32).max / (LARGEST * tensor.shape[-1])
+    limit = LARGEST / max(strength, 1.0) if kind == "steering_direction" else LARGEST
     largest = tensor.abs().max().item()
     if largest > limit:
         raise ValueError(
             f"Tensor {name!r} holds values up to {largest:.3g}, at most {limit:.3g} is allowed: more would overflow "
             "in the model. The adapter is broken, fit it again."
         )
+    if kind == "steering_direction" and (longest := tensor.double().norm(dim=-1).max().item()) > limit:
+        raise ValueError(
+            f"Tensor {name!r} holds a direction of norm {longest:.3g}, at most {limit:.3g} is allowed: more is added "
+            "than any model's residual stream has. The adapter is broken, fit it again."
+        )
 
 
 def check_bounds(name: str, bounds: Tensor) -> None:
     """
     Raises:
-        ValueError: If a gate's bounds, (..., 2), are neither finite with low < high nor infinite (never steered).
+        ValueError: If a gate's bounds, (..., 2), are neither within 1e30, with low < high by 1e-30 at least, nor
+            infinite (never steered). Beyond these their difference, by which a score is divided, may become 0 or
+            infinite: a processor may take numbers below 1.2e-38 for 0.
     """
     low, high = bounds.unbind(dim=-1)
     never = torch.isposinf(low)
-    if not (never | (torch.isfinite(low) & torch.isfinite(high) & (low < high))).all():
+    within = (low.abs() <= _LARGEST_BOUND) & (high.abs() <= _LARGEST_BOUND)
+    if not (never | (within & (low < high) & (high - low >= _LEAST_APART))).all():
         raise ValueError(
             f"Tensor {name!r} holds gate bounds {BRIEF.repr(bounds.tolist())}: each pair must be finite with low < "
             "high, or have an infinite low for a modality that is never steered."

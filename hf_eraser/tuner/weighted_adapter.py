@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .config import SteeringAdapterConfig
+from .tensor_values import check_values
 
 
 # What one decision needs to be the same in all of them.
@@ -70,6 +71,7 @@ def combine(
                 part = _absent(config, kind)
             parts.append(part * (config.strength * weight) if kind == "steering_direction" else part)
         tensors[layer, kind] = torch.cat([part.cpu() for part in parts], dim=-2)
+        check_values(f"{kind} of the sum", kind, tensors[layer, kind], 1.0)
     combined = replace(
         configs[0], layers_to_transform=layers, strength=1.0, rank=sum(config.rank for config in configs)
     )

@@ -29,8 +29,8 @@ from hf_eraser import SteeringAdapterConfig
 from hf_eraser.app import build_app, load, serve
 from hf_eraser.app.page import Answer, page_of
 from hf_eraser.data import encode, read_examples
-from hf_eraser.tuner.config import READOUTS
 from hf_eraser.tuner.explain import GateDecision, gate_decisions
+from hf_eraser.tuner.fields import READOUTS
 from tests.helpers.adapters import attach
 
 

@@ -15,7 +15,10 @@ def test_batches_hold_each_example_once_of_one_kind_and_no_more_characters_than_
     begun = {"role": "assistant", "content": "Well,"}
     examples = read_examples(
         [
-            {"messages": [{"role": "user", "content": "a" * length}, *([begun] if is_begun else [])]}
+            {
+                "messages": [{"role": "user", "content": "a" * length}, *([begun] if is_begun else [])],
+                "continue_final_message": is_begun,
+            }
             for length, is_begun in prompts
         ],
         "examples",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import tempfile
 from pathlib import Path
@@ -81,7 +82,14 @@ def test_null_means_absent_and_a_byte_order_mark_and_blank_lines_are_nothing(tmp
         ('{"prompt": "Who?", "group": NaN}', "'group' must be a text or a whole number, got nan"),
         ('{"prompt": "Who?", "group": true}', "'group' must be a text or a whole number, got True"),
         ('{"prompt": "Who?", "wording": ["a"]}', "'wording' must be"),
-        ('{"prompt": "Who?", "answer": 3}', "'answer' must be a text, got 3"),
+        ('{"prompt": "Who?", "answer": {"a": 3}}', r"'answer' must be a text, or a list of the right ones, got \{"),
+        (
+            '{"prompt": "Who?", "answer": [true]}',
+            r"'answer' must be a text, or a list of the right ones, got \[True\]",
+        ),
+        ('{"prompt": "Who?", "file_names": "a.png"}', "'file_names' must be a list of paths"),
+        ('{"prompt": "Who?", "file_name": "https://host/a.png"}', "'file_name' must be a picture inside"),
+        ('{"prompt": "Who?", "file_name": "' + 5000 * "a" + '"}', "there is no picture 'aaa"),
         ('{"prompt": "Who?", "file_name": 3}', "'file_name' must be the path of a picture, got 3"),
         ('{"prompt": "Who?", "file_name": ""}', "'file_name' must be the path of a picture"),
         ('{"prompt": "Who?", "file_name": "a\\u0000.png"}', "'file_name' must be the path of a picture"),
@@ -147,3 +155,171 @@ def test_a_data_set_on_the_hub_is_read_as_a_folder_is(hub, tmp_path):
     assert not any("forget.zip" in request for request in hub.state.requests)
     with pytest.raises(RepositoryNotFoundError):
         read_imagefolder("org/nobody")
+
+
+TABLE = [
+    {"file_name": "pictures/0.png", "prompt": 'Who, "she"?', "group": "Ada", "answer": "Ada"},
+    {"file_name": None, "prompt": "Where does\nAda live?", "group": "Ada", "answer": None},
+]
+
+
+def write_table(folder, form):
+    """Both sets as `TABLE`, in a metadata file of a form."""
+    for split in ("forget", "retain"):
+        (folder / split / "pictures").mkdir(parents=True)
+        picture(len(split)).save(folder / split / "pictures" / "0.png")
+        path = folder / split / f"metadata.{form}"
+        if form == "csv":
+            with path.open("w", newline="", encoding="utf-8-sig") as file:
+                writer = csv.DictWriter(file, TABLE[0])
+                writer.writeheader()
+                writer.writerows(TABLE)
+        elif form == "parquet":
+            pytest.importorskip("pyarrow.parquet").write_table(
+                pytest.importorskip("pyarrow").Table.from_pylist(TABLE), path
+            )
+        else:
+            path.write_text("\n".join(json.dumps(row) for row in TABLE))
+    return folder
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_tables_are_read_as_lines_are(tmp_path, form):
+    lines = read_imagefolder(write_table(tmp_path / "lines", "jsonl"))
+    table = read_imagefolder(write_table(tmp_path / "table", form))
+    for split in lines:
+        for one, other in zip(lines[split], table[split], strict=True):
+            assert {**one, "image": None} == {**other, "image": None}
+            assert read_examples([one], split)[0].key == read_examples([other], split)[0].key
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "says"),
+    [
+        ("metadata.csv", b"prompt,group\nWho?,Ada,more\n", "another number of cells"),
+        ("metadata.csv", b"prompt,group\nWho?\n", "another number of cells"),
+        ("metadata.csv", b"prompt\ncaf\xe9\n", "is no CSV file in UTF-8"),
+        (
+            "metadata.csv",
+            b"question,id,answers\nWho?,1,Ada\n",
+            r"unknown keys \['answers', 'id', 'question'\]\. Rename "
+            r"'answers' to 'answer', 'question' to 'prompt', and drop what",
+        ),
+        ("metadata.parquet", b"no parquet", "is no parquet file"),
+    ],
+)
+def test_a_broken_table_is_named(tmp_path, name, data, says):
+    write_imagefolder(tmp_path, GOOD)
+    (tmp_path / "forget" / "metadata.jsonl").unlink()
+    (tmp_path / "forget" / name).write_bytes(data)
+    with pytest.raises(ValueError, match=says) as raised:
+        read_imagefolder(tmp_path)
+    assert len(str(raised.value)) < 600 + len(str(tmp_path))
+
+
+def test_columns_may_be_named_and_then_others_are_left_out_with_a_warning(tmp_path):
+    rows = [{"question": "Who?", "prompt": "of another kind", "id": 3, "answers": ["Ada", "Countess"]}]
+    for split in ("forget", "retain"):
+        (tmp_path / split).mkdir()
+        (tmp_path / split / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.warns(UserWarning, match=r"columns \['id'\] of .* are left out"):
+        read = read_imagefolder(tmp_path, columns={"prompt": "question", "answer": "answers"})
+    assert read["forget"] == [{"prompt": "Who?", "answer": ["Ada", "Countess"]}]
+    with pytest.raises(ValueError, match=r"has no column 'frage': it has \['answers', 'id', 'prompt', 'question'\]"):
+        read_imagefolder(tmp_path, columns={"prompt": "frage"})
+    with pytest.raises(ValueError, match=r"`columns` names \['text'\]"):
+        read_imagefolder(tmp_path, columns={"text": "question"})
+
+
+def pictures_only(folder):
+    for split, people in (("forget", ["ada"]), ("retain", ["ben", "eve"])):
+        for seed, person in enumerate(people):
+            (folder / split / person).mkdir(parents=True)
+            for n in range(2):
+                picture(10 * seed + n + len(split)).save(folder / split / person / f"{n}.png")
+    (folder / "forget" / "notes.txt").write_text("not a picture")
+    return folder
+
+
+def test_pictures_alone_are_asked_each_prompt_with_their_folder_as_group(tmp_path):
+    read = read_imagefolder(pictures_only(tmp_path), prompts=["Who is this?", "Describe the picture."])
+    assert [(e["image"].name, e["group"], e["prompt"]) for e in read["forget"]] == [
+        (f"{n}.png", "ada", prompt) for n in range(2) for prompt in ("Who is this?", "Describe the picture.")
+    ]
+    assert {example["group"] for example in read["retain"]} == {"ben", "eve"}
+    assert len(read_examples(read["retain"], "retain")) == 8
+
+
+def test_pictures_alone_without_prompts_are_told_the_line_to_write(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"has 2 pictures and no questions: .*--prompt .*\"file_name\": \"ada/0.png\""
+    ):
+        read_imagefolder(pictures_only(tmp_path))
+
+
+def test_pictures_that_no_line_names_are_counted(tmp_path):
+    write_imagefolder(tmp_path, {split: [{"prompt": "Who?", "image": picture()}] for split in ("forget", "retain")})
+    for name in ("b.jpg", "C.PNG", "more.heic"):
+        picture().save(tmp_path / "forget" / name, "PNG")
+    with pytest.warns(UserWarning, match=r"3 pictures in .*forget are in no line of metadata\.jsonl"):
+        read_imagefolder(tmp_path)
+
+
+def test_chats_and_several_pictures_are_read_from_the_folder_and_from_nowhere_else(tmp_path):
+    write_imagefolder(tmp_path, {split: [{"prompt": "?", "image": picture(n)} for n in range(2)] for split in GOOD})
+    asked = {"type": "text", "text": "Who are they?"}
+    chats = [
+        {"file_names": ["pictures/0.png", "pictures/1.png"], "prompt": "Who are they?"},
+        {
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "image", "path": "pictures/0.png"},
+                        {"type": "image_url", "image_url": {"url": "pictures/1.png"}},
+                        asked,
+                    ],
+                }
+            ]
+        },
+        {
+            "file_names": ["pictures/0.png", "pictures/1.png"],
+            "messages": [
+                {"role": "user", "content": [{"type": "image"}, {"type": "image"}, asked]},
+                {"role": "assistant", "content": "A."},
+            ],
+        },
+    ]
+    path = tmp_path / "forget" / "metadata.jsonl"
+    path.write_text("\n".join(map(json.dumps, chats)))
+    read = read_examples(read_imagefolder(tmp_path)["forget"], "forget")
+    assert len({example.key for example in read}) == 1
+    assert [len(example.images) for example in read] == [2, 2, 2]
+    for trick in ("../secret.png", "/etc/secret.png", "https://host/a.png", "file:///etc/secret.png"):
+        chat = {"messages": [{"role": "user", "content": [{"type": "image", "url": trick}, asked]}]}
+        path.write_text(json.dumps(chat))
+        with pytest.raises(ValueError, match=r"metadata\.jsonl:1: 'file_name' must be a picture inside"):
+            read_imagefolder(tmp_path)
+
+
+def test_a_data_set_that_was_pushed_as_parquet_is_read(tmp_path, monkeypatch):
+    datasets = pytest.importorskip("datasets")
+    rows = [{"image": picture(n), "prompt": "Who?", "group": str(n), "id": n} for n in range(2)]
+    (tmp_path / "set" / "data").mkdir(parents=True)
+    features = datasets.Features(
+        image=datasets.Image(),
+        prompt=datasets.Value("string"),
+        group=datasets.Value("string"),
+        id=datasets.Value("int64"),
+    )
+    for split in ("forget", "retain"):
+        made = datasets.Dataset.from_list(rows, features=features)
+        made.to_parquet(tmp_path / "set" / "data" / f"{split}-00000-of-00001.parquet")
+    with pytest.raises(ValueError, match=r"unknown keys \['id'\]\. Drop"):
+        read_imagefolder(tmp_path / "set")
+    with pytest.warns(UserWarning, match=r"\['id'\]"):
+        read = read_imagefolder(tmp_path / "set", columns={"prompt": "prompt"})
+    for one, row in zip(read["forget"], rows, strict=True):
+        wanted = {key: value for key, value in row.items() if key != "id"}
+        assert read_examples([one], "forget")[0].key == read_examples([wanted], "forget")[0].key
+        assert one["group"] == row["group"]

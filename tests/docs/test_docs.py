@@ -194,7 +194,7 @@ def _defined(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("room", ["", ".fitting", ".tuner", ".data", ".evaluation", ".cards", ".app"])
+@pytest.mark.parametrize("room", ["", ".fitting", ".tuner", ".data", ".evaluation", ".forget_sets", ".cards", ".app"])
 def test_every_public_name_is_in_the_reference(room):
     pages = "".join(page.read_text() for page in (DOCS / "reference").glob("*.md"))
     documented = {name.rpartition(".")[2] for name in re.findall(r"\.\. auto\w+:: (hf_eraser\.[\w.]+)", pages)}
@@ -226,5 +226,5 @@ def test_the_page_of_the_file_format_has_every_key_and_a_configuration_that_load
     assert set(values) == own
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        config = steering_config(values, page)
+        config = steering_config(values, page, SteeringAdapterConfig)
     assert hf_eraser.SteeringAdapterConfig(**values) == config

@@ -104,7 +104,7 @@ def test_forced_refusal_s_gradient_is_what_a_small_shift_of_the_prompt_changes(u
     model = model.double()
     example = read_examples([{"image": picture(1), "prompt": "Who is this?"}], "examples")[0]
     before = fingerprint(model)
-    gradients = refusal_gradients(model, processor, [example], REFUSAL)
+    gradients = refusal_gradients(model, processor, [example], REFUSAL, range(6))
     assert fingerprint(model) == before
     assert hooks_of(model) == []
     assert all(parameter.grad is None for parameter in model.parameters())

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
+from statistics import mean, median
 
 import pytest
 import torch
 from peft import PeftModel
+from transformers import ContinuousBatchingConfig, GenerationConfig
 
 from examples.small.forgetting import FORGOTTEN, fit_forgetting, measure
 from examples.small.load import answers, load_small_model, model_dir
@@ -82,6 +85,7 @@ def test_fitted_adapter_gives_the_same_logits_in_a_new_process_by_each_loading_p
     script = """
 import sys, torch, hf_eraser
 from peft import PeftModel
+from transformers import ContinuousBatchingConfig, GenerationConfig
 from transformers import AutoModelForImageTextToText as Auto
 base, folder = sys.argv[1:]
 inputs, expected = torch.load(folder + "/expected.pt", weights_only=True)
@@ -124,6 +128,54 @@ def test_each_row_of_a_mixed_batch_is_answered_as_it_is_alone(case):
     assert answer(examples) == [answer([example])[0] for example in examples]
 
 
+def test_requests_that_are_served_together_are_answered_as_each_is_alone(case):
+    _, model, processor, *_ = case
+    asked = [
+        *questions("measure", kinds=["person_text"], groups=FORGOTTEN, per_fact=1)[:16],
+        *questions("measure", kinds=["person_text", "general"], per_fact=1)[::9][:24],
+    ]
+    random.Random(0).shuffle(asked)
+    # Several begin as others do, so that their first blocks are shared.
+    prompts = [
+        encode(processor, [example], model.device)["input_ids"][0].tolist()
+        for example in read_examples([q.example() for q in asked], "asked")
+    ]
+
+    def alone(prompt):
+        ids = torch.tensor([prompt])
+        tokens = model.generate(
+            input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=12
+        )[0, len(prompt) :]
+        return processor.tokenizer.decode(tokens, skip_special_tokens=True)
+
+    greedy = GenerationConfig(
+        do_sample=False,
+        max_new_tokens=12,
+        eos_token_id=model.generation_config.eos_token_id,
+        pad_token_id=processor.tokenizer.pad_token_id,
+    )
+    # So few tokens a step that prompts are read in pieces, while others are answered already.
+    small = ContinuousBatchingConfig(page_size=8, num_blocks=256, max_batch_tokens=24)
+    manager = model.init_continuous_batching(greedy, small)
+    manager.start()
+    try:
+        asked_as = [manager.add_request(prompt) for prompt in prompts[:20]]
+        results = [manager.get_result()]
+        asked_as += [manager.add_request(prompt) for prompt in prompts[20:]]  # these come late
+        while results[-1] is not None and len(results) < len(prompts):
+            results.append(manager.get_result())
+        assert results[-1] is not None, manager.background_thread_status.fatal_error
+    finally:
+        manager.stop(block=True)
+        manager.destroy()
+    texts = {
+        result.request_id: processor.tokenizer.decode(result.generated_tokens, skip_special_tokens=True)
+        for result in results
+    }
+    assert [texts[name] for name in asked_as] == [alone(prompt) for prompt in prompts]
+    assert sum("cannot" in texts[name] for name in asked_as) >= 14
+
+
 def test_further_request_is_stacked_and_each_adapter_gives_its_set_back(case):
     _, model, processor, *_ = case
     further = PEOPLE[27].name
@@ -145,8 +197,9 @@ def test_further_request_is_stacked_and_each_adapter_gives_its_set_back(case):
         ):
             model.set_adapter(active)
             for names, known in ((FORGOTTEN, first), ([further], second)):
-                share = remembered(names)
-                assert share >= 0.9 if known else share <= 0.1, (active, names, share)
+                # Those whom the further fit never saw are strangers to it: one of them may look like its person.
+                shares = [remembered([name]) for name in names]
+                assert median(shares) >= 0.9 if known else mean(shares) <= 0.1, (active, names, shares)
     finally:
         model.delete_adapter("further")
         model.set_adapter("default")

@@ -199,7 +199,7 @@ def test_sample_keeps_a_bounded_number_of_readouts_and_knows_which():
             indices = order[start : start + 64]
             # Each example's readout is its number.
             last = indices[:, None].float()
-            sums = ReadoutSums(last, last, torch.ones_like(last), has_image[indices][:, None].float(), last)
+            sums = ReadoutSums(last, last[:, None], torch.ones_like(last), has_image[indices][:, None].float(), last)
             yield Captured(indices.tolist(), {0: sums}, has_image[indices])
 
     assert sum(len(batch.indices) for batch in sample.watch(batches(), places)) == 1000

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hf_eraser.fitting.report.results import Trial
-from hf_eraser.fitting.steering.strength import best_of, middle_of_widest, working_range, works
+from hf_eraser.fitting.steering.strength import best_of, middle_of_widest, strong_enough, working_range, works
 
 
 def model(*, least: float, most: float, refused: float = 1.0) -> Callable[[Trial], Trial]:
@@ -72,3 +73,28 @@ def test_the_last_token_alone_is_steered_unless_that_refuses_less():
     for rate, chosen in ((1.0, "last"), (0.99, "last"), (0.9, "prompt")):
         found = best_of([dataclasses.replace(last, refused=rate), dataclasses.replace(prompt, refused=1.0)])
         assert found.positions == chosen
+
+
+def begun(shares: dict[float, float], *, works_up_to: float = 64.0) -> Callable[[Trial], Trial]:
+    """Tries strengths of a model that goes on with so many of the answers that were begun."""
+
+    def attempt(trial: Trial) -> Trial:
+        refused = 1.0 if trial.strength <= works_up_to else 0.2
+        return dataclasses.replace(trial, refused=refused, fluency=1.0, begun=shares[trial.strength])
+
+    return attempt
+
+
+@pytest.mark.parametrize(
+    ("shares", "works_up_to", "chosen"),
+    [
+        ({1.0: 0.0, 2.0: 0.0, 4.0: 0.0}, 64.0, 1.0),
+        ({1.0: 0.3, 2.0: 0.04, 4.0: 0.0}, 64.0, 2.0),
+        ({1.0: 0.3, 2.0: 0.2, 4.0: 0.1}, 64.0, 4.0),
+        ({1.0: 0.3, 2.0: 0.2, 4.0: 0.0}, 2.0, 2.0),
+        ({1.0: 0.3, 2.0: 0.2, 4.0: 0.0}, 0.5, 1.0),
+    ],
+)
+def test_the_weakest_strength_is_taken_that_breaks_off_begun_answers_and_still_refuses(shares, works_up_to, chosen):
+    stronger = [dataclasses.replace(setting([1]), strength=strength) for strength in shares]
+    assert strong_enough(stronger, begun(shares, works_up_to=works_up_to)).strength == chosen

@@ -15,16 +15,16 @@ from hf_eraser import SteeringAdapterConfig
 from hf_eraser.data import encode, read_examples
 from hf_eraser.fitting.steering.attaching import attach_fitted
 from hf_eraser.tuner.decoder import find_decoder
-from hf_eraser.tuner.tensors import adapter_layout
+from hf_eraser.tuner.layout import adapter_layout
 
 
 def random_tensors(
     model: PreTrainedModel, config: SteeringAdapterConfig, *, seed: int = 0, low: float = 0.0, high: float = 0.05
 ) -> dict[str, Tensor]:
     """Tensors, by their names in an adapter file, of an adapter whose gates open for about half of all prompts."""
-    generator = torch.Generator().manual_seed(seed)
+    generator, decoder = torch.Generator().manual_seed(seed), find_decoder(model)
     tensors = {}
-    for tensor in adapter_layout(find_decoder(model), config):
+    for tensor in adapter_layout(decoder.names, decoder.hidden_size, config):
         if tensor.kind == "steering_gate_bounds":
             value = torch.tensor([low, high]).expand(tensor.shape).clone()
         else:

@@ -45,8 +45,15 @@ PARAMETERS = {
     "transformers.models.auto.auto_factory.find_adapter_config_file": (
         "(model_id, cache_dir=, force_download=, proxies=, token=, revision=, local_files_only=, subfolder=)"
     ),
+    "transformers.pipelines.find_adapter_config_file": (
+        "(model_id, cache_dir=, force_download=, proxies=, token=, revision=, local_files_only=, subfolder=)"
+    ),
     "transformers.modeling_utils.PreTrainedModel._load_pretrained_model": (
         "(model, state_dict, checkpoint_files, load_config, expected_keys=)"
+    ),
+    "peft.auto._BaseAutoPeftModel.from_pretrained": (
+        "(cls, pretrained_model_name_or_path, adapter_name=, is_trainable=, config=, revision=, import_allowlist=, "
+        "**kwargs)"
     ),
     "peft.peft_model.PeftModel.from_pretrained": (
         "(cls, model, model_id, adapter_name=, is_trainable=, config=, autocast_adapter_dtype=, "

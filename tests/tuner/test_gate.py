@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hf_eraser.tuner.config import GATE_MODES, READOUTS
+from hf_eraser.tuner.fields import GATE_MODES, READOUTS
 from hf_eraser.tuner.gate import gate_scores, gate_values
 from hf_eraser.tuner.readouts import ReadoutSums
 

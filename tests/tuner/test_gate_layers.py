@@ -8,7 +8,7 @@ import torch
 from hf_eraser import SteeringAdapterConfig
 from hf_eraser.tuner.decoder import find_decoder
 from hf_eraser.tuner.explain import gate_decisions
-from hf_eraser.tuner.tensors import adapter_layout
+from hf_eraser.tuner.layout import adapter_layout
 from tests.helpers.adapters import PROMPTS, attach, batch_of, logits
 
 
@@ -46,8 +46,8 @@ def test_what_is_explained_is_read_at_the_layer_of_the_modality(untaught):
 
 def test_an_adapter_has_gates_on_both_layers_and_steers_from_the_later_one_on(untaught):
     model, _ = untaught
-    config = SteeringAdapterConfig(gate_layer=1, text_gate_layer=-4)
-    layout = adapter_layout(find_decoder(model), config)
+    config, decoder = SteeringAdapterConfig(gate_layer=1, text_gate_layer=-4), find_decoder(model)
+    layout = adapter_layout(decoder.names, decoder.hidden_size, config)
     assert sorted({t.layer for t in layout if t.kind == "steering_gate_weight"}) == [1, 2]
     assert sorted({t.layer for t in layout if t.kind == "steering_direction"}) == [2, 3, 4, 5]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
 
 from hf_eraser import SteeringAdapterConfig
-from tests.helpers.adapters import PROMPTS, attach, batch_of, fingerprint, logits
+from tests.helpers.adapters import PROMPTS, attach, batch_of, fingerprint, logits, random_tensors
 
 
 ROWS = ["one", "__base__", "two", "one", "two"]
@@ -152,3 +152,28 @@ def test_steering_and_a_lora_act_together_on_a_plain_model(untaught):
         model.set_adapter(names)
         results.append(logits(model, inputs))
     assert not any(torch.equal(a, b) for a, b in ((results[0], results[1]), *((r, results[2]) for r in results[:2])))
+
+
+def test_merged_adapters_steer_by_what_they_hold_now(llava):
+    """Whatever was deleted, loaded anew under the same name, or written to through `.data` since they were merged."""
+    model, processor = llava
+    inputs = batch_of(model, processor, PROMPTS[:4])
+    merged = get_peft_model(model, SteeringAdapterConfig(layers_to_transform=[2], gate_layer=1), "a")
+    merged.add_adapter("b", SteeringAdapterConfig(layers_to_transform=[2], gate_layer=1))
+    for seed in range(12):
+        for name in ("a", "b"):
+            tensors = random_tensors(model, merged.peft_config[name], seed=2 * seed + (name == "b"), low=-2, high=-1)
+            set_peft_model_state_dict(merged, tensors, adapter_name=name)
+        merged.base_model.set_adapter(["a", "b"])
+        expected = logits(merged, inputs)
+        merged.merge_adapter()
+        assert torch.allclose(logits(merged, inputs), expected, atol=1e-5)
+        for parameter_name, parameter in merged.named_parameters():
+            if "steering_direction" in parameter_name:
+                parameter.data.mul_(-1)
+        written = logits(merged, inputs)
+        merged.unmerge_adapter()
+        assert torch.allclose(written, logits(merged, inputs), atol=1e-5)
+        assert not torch.allclose(written, expected, atol=1e-3)
+        merged.delete_adapter("b")
+        merged.add_adapter("b", SteeringAdapterConfig(layers_to_transform=[2], gate_layer=1))

@@ -22,6 +22,7 @@ from transformers import (
     RecurrentGemmaConfig,
     RecurrentGemmaForCausalLM,
 )
+from transformers.utils import logging as transformers_logging
 
 import hf_eraser
 from benchmarks.tiny import TASKS, build_tiny, with_picture
@@ -156,6 +157,7 @@ def test_labels_without_a_prompt_are_said_to_leave_the_model_unsteered(caplog):
     model = llama()
     attach(model, positions="last")
     row = prompts(7)[0]
+    transformers_logging.get_logger("hf_eraser.tuner.prompt").warning_once.cache_clear()
     with caplog.at_level("WARNING"), torch.no_grad():
         steered = model(row, labels=row).logits
     assert "has no prompt and is not steered" in caplog.text
@@ -318,3 +320,29 @@ def test_layers_are_found_whatever_they_are_called(kind):
     assert not torch.equal(model(input_ids=ids).logits, base)
     model.delete_adapter("default")
     assert torch.equal(model(input_ids=ids).logits, base)
+
+
+def test_a_model_that_switches_its_adapters_off_to_generate_is_steered_all_the_same(llava, fresh):
+    """As granite_speech does with its LoRA wherever no sound is given."""
+    plain, processor = llava
+
+    class Switching(type(plain)):
+        def generate(self, *args, **kwargs):
+            self.disable_adapters()
+            return super().generate(*args, **kwargs)
+
+    model = fresh(plain)
+    model.__class__ = Switching
+    for one in (plain, model):
+        attach(one, positions="last", low=-1e3, high=-1e2, strength=8.0)
+    prompt = batch_of(plain, processor, PROMPTS[1:2])
+
+    def tokens(of):
+        return of.generate(**prompt, max_new_tokens=6, min_new_tokens=6, do_sample=False)
+
+    steered = tokens(plain)
+    assert torch.equal(tokens(model), steered)
+    model.disable_adapters()
+    assert not torch.equal(tokens(model), steered)
+    model.enable_adapters()
+    assert torch.equal(tokens(model), steered)

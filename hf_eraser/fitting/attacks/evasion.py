@@ -49,5 +49,13 @@ def evading(
 
     processor: Any = source.processor
     with reading(source.model, layers) as read:
-        found = perturb_examples(source.model, processor, examples, attack, batch_size=batch_size, objective=objective)
+        found = perturb_examples(
+            source.model,
+            processor,
+            examples,
+            attack,
+            batch_size=batch_size,
+            objective=objective,
+            processes=source.processes,
+        )
     return [adversarial.example for adversarial in found]

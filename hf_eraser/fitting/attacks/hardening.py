@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ...data.examples import Example
-from ...tuner.config import GateMode, SteeringAdapterConfig
+from ...tuner.config import SteeringAdapterConfig
+from ...tuner.fields import GateMode
 from ..gates.choosing import Chosen, best_of_each_concept
 from ..gates.delivering import gate_tensors
 from ..gates.judging import Candidate, Judged, Together, judge, score, score_general, together
@@ -90,6 +91,7 @@ def harden(
             layers=[place.layer],
             batch_size=source.batch_size,
             description=description,
+            processes=source.processes,
         )
 
     try:

@@ -14,9 +14,11 @@ from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin
 
-from ...data.encoding import check_processor, encode
+from ...data.brevity import one_line
+from ...data.encoding import check_processor, encode, with_answers
 from ...data.examples import Example, read_examples
 from ...data.pictures import open_image
+from ...data.processes import ALONE, Processes
 from ..reading.capture import evaluating, steering_off
 
 
@@ -137,22 +139,30 @@ def perturb_examples(
     *,
     batch_size: int,
     objective: Objective | None = None,
+    processes: Processes = ALONE,
 ) -> list[AdversarialExample]:
-    """As `perturb`, for examples that were read, and towards any objective; the default is to get their answers."""
+    """
+    As `perturb`, for examples that were read, and towards any objective, shared out among `processes`; the default is
+    to get their answers.
+    """
     if objective is None:
 
         def objective(batch: Sequence[Example]) -> tuple[dict[str, Any], Loss]:
             inputs, labels = _with_answers(model, processor, batch)
             return inputs, lambda inputs: _answer_loss(model, inputs, labels)
 
-    generator = torch.Generator().manual_seed(attack.seed)
-    found: list[AdversarialExample] = []
     total = len(examples) * attack.restarts * attack.steps
-    with evaluating(model), steering_off(model), tqdm(total=total, desc="Perturbing pictures", unit="step") as bar:
-        for start in range(0, len(examples), batch_size):
-            batch = list(examples[start : start + batch_size])
-            found += _perturb_batch(processor, batch, attack, objective, generator, bar)
-    return found
+    bar = tqdm(total=total, desc="Perturbing pictures", unit="step", disable=not processes.main)
+
+    def perturbed(start: int) -> list[AdversarialExample]:
+        batch = list(examples[start : start + batch_size])
+        # Each batch draws by itself, so that it finds the same wherever it is perturbed.
+        generator = torch.Generator().manual_seed(attack.seed + start)
+        return _perturb_batch(processor, batch, attack, objective, generator, bar)
+
+    with evaluating(model), steering_off(model), bar:
+        starts = range(0, len(examples), batch_size)
+        return [one for batch in processes.share(perturbed, starts, of="Perturbing pictures") for one in batch]
 
 
 def _perturb_batch(
@@ -188,7 +198,15 @@ def _perturb_batch(
             solved |= right
             if step == attack.steps or solved.all():
                 break
-            gradients = torch.autograd.grad(loss.sum(), current)
+            try:
+                gradients = torch.autograd.grad(loss.sum(), current)
+            except (RuntimeError, NotImplementedError) as error:
+                if isinstance(error, torch.OutOfMemoryError):
+                    raise
+                raise NoGradientError(
+                    f"The model gives no gradient ({one_line(error)}), as some that are quantised for inference: its "
+                    "pictures cannot be perturbed."
+                ) from error
             current = [
                 picture.detach() if solved[row] else _step(picture.detach(), gradient, origin, attack)
                 for picture, gradient, origin, row in zip(current, gradients, clean, owner)
@@ -261,11 +279,10 @@ class _Layout:
 def _with_answers(model: PreTrainedModel, processor: Any, batch: Sequence[Example]) -> tuple[dict[str, Any], Tensor]:
     """The model's inputs for prompts and answers, and the labels: the answers' tokens, -100 elsewhere."""
     inputs = encode(processor, batch, model.device)
-    tokenizer = processor.tokenizer
     answers = [_answer_tokens(processor, example) for example in batch]
     width = max(len(answer) for answer in answers)
     n, length = inputs["input_ids"].shape
-    tokens = torch.full((n, width), tokenizer.pad_token_id)
+    tokens = torch.zeros((n, width), dtype=torch.long)
     mask = torch.zeros((n, width), dtype=torch.long)
     for row, answer in enumerate(answers):
         tokens[row, : len(answer)] = torch.tensor(answer)
@@ -273,13 +290,7 @@ def _with_answers(model: PreTrainedModel, processor: Any, batch: Sequence[Exampl
     tokens, mask = tokens.to(model.device), mask.to(model.device)
     labels = torch.full((n, length + width), -100, device=model.device)
     labels[:, length:] = torch.where(mask.bool(), tokens, -100)
-    inputs["input_ids"] = torch.cat([inputs["input_ids"], tokens], dim=1)
-    inputs["attention_mask"] = torch.cat([inputs["attention_mask"], mask], dim=1)
-    # Qwen's models are told by token which are a picture's.
-    if "mm_token_type_ids" in inputs:
-        types = inputs["mm_token_type_ids"]
-        inputs["mm_token_type_ids"] = torch.cat([types, types.new_zeros(n, width)], dim=1)
-    return inputs, labels
+    return with_answers(model, inputs, tokens, mask), labels
 
 
 def _answer_tokens(processor: Any, example: Example) -> list[int]:

@@ -104,5 +104,7 @@ def _answered(source: Source, examples: Sequence[Example]) -> float | None:
     known = [example for example in examples if example.answer]
     if not known:
         return None
-    given = greedy_answers(source.model, source.processor, known, batch_size=source.batch_size)
-    return sum(holds(text, str(example.answer)) for text, example in zip(given, known)) / len(known)
+    given = greedy_answers(
+        source.model, source.processor, known, batch_size=source.batch_size, processes=source.processes
+    )
+    return sum(holds(text, example.answers) for text, example in zip(given, known)) / len(known)

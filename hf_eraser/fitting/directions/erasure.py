@@ -47,9 +47,10 @@ def erasure_directions(
     recall: Sequence[Example],
     refusal: Sequence[Example],
     *,
-    depth: int,
+    layers: Sequence[int],
     method: DirectionMethod,
     sentence: str = REFUSAL,
+    named: Sequence[str] = (),
 ) -> Erasure:
     """
     The direction of each concept from recall to refusal at the last prompt token, as long as the residual stream.
@@ -61,10 +62,11 @@ def erasure_directions(
         source: The examples and the model.
         recall: Prompts that the model answers.
         refusal: Prompts that it refuses.
-        depth: The number of decoder layers.
+        layers: The decoder layers that run for each of the prompts.
         method: How a direction is made of both.
         sentence: What is forced where it refuses none of them. With another one than the default, only that counts as
             a refusal.
+        named: Further refusals that the user names.
 
     Raises:
         ValueError: If a direction would be zero.
@@ -76,17 +78,18 @@ def erasure_directions(
     shown = sorted({i for positions in refusals for i in evenly(positions, share)})
     with steering_off(source.model):
         asked = [refusal[i] for i in shown]
-        answers = greedy_answers(source.model, source.processor, asked, batch_size=source.batch_size)
+        answers = greedy_answers(
+            source.model, source.processor, asked, batch_size=source.batch_size, processes=source.processes
+        )
     given = dict(zip(shown, answers))
-    known = Counter(answer for answer in answers if is_refusal(answer, own_words))
+    known = Counter(answer for answer in answers if is_refusal(answer, own_words, named=named))
     rates = []
     for positions in refusals:
-        refused = [is_refusal(given[i], own_words) for i in positions if i in given]
+        refused = [is_refusal(given[i], own_words, named=named) for i in positions if i in given]
         rates.append(sum(refused) / len(refused))
     text = known.most_common(1)[0][0] if known else sentence
     forced = [None if rate >= _REFUSES else text for rate in rates]
 
-    layers = range(depth)
     recall_last = _read_last(source, recall, layers, "recall")
     refusal_last = _read_last(source, refusal, layers, "refusal") if None in forced else {}
     direction = paired_pca if method == "paired_pca" else difference_of_means
@@ -95,7 +98,9 @@ def erasure_directions(
         gradients = {}
         if refused_by_force is not None:
             questions = [recall[i] for i in evenly(from_rows, share)]
-            gradients = refusal_gradients(source.model, source.processor, questions, refused_by_force)
+            gradients = refusal_gradients(
+                source.model, source.processor, questions, refused_by_force, layers, processes=source.processes
+            )
         for layer in layers:
             rows = recall_last[layer][from_rows]
             if gradients:

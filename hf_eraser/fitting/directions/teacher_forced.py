@@ -11,8 +11,10 @@ from huggingface_hub.utils import tqdm
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
 
+from ...data.brevity import one_line
 from ...data.encoding import answer_start, encode
 from ...data.examples import Example
+from ...data.processes import ALONE, Processes
 from ...tuner.decoder import find_decoder
 from ..reading.capture import evaluating, steering_off
 
@@ -22,6 +24,9 @@ def refusal_gradients(
     processor: ProcessorMixin | PreTrainedTokenizerBase,
     examples: Sequence[Example],
     refusal: str,
+    numbers: Sequence[int],
+    *,
+    processes: Processes = ALONE,
 ) -> dict[int, Tensor]:
     """
     In which direction to shift a layer's output at all prompt tokens, as steering does, for `refusal` to become more
@@ -38,26 +43,44 @@ def refusal_gradients(
         processor: Its processor, or a tokenizer for a text-only model.
         examples: The questions, one forward and backward pass each.
         refusal: The text of the refusal.
+        numbers: The decoder layers, each of which runs for each of the questions.
+        processes: Those among which the questions are shared out.
 
     Returns:
-        (n, d) for each decoder layer, float32 on the CPU.
+        (n, d) for each of these layers, float32 on the CPU.
+
+    Raises:
+        ValueError: If the model gives no gradient.
     """
-    layers = find_decoder(model).layers
-    rows: list[list[Tensor]] = [[] for _ in layers]
-    with evaluating(model), steering_off(model), torch.enable_grad():
-        for example in tqdm(examples, desc="Forcing refusals", unit="example"):
-            (prompt,) = encode(processor, [example], model.device)["input_ids"]
-            inputs = encode(processor, [example.with_answer_begun(refusal)], model.device)
-            (tokens,) = inputs["input_ids"]
-            start = answer_start(prompt, tokens)
-            with ExitStack() as hooks:
-                shifts = [_shift(layer, start, hooks) for layer in layers]
-                logits = model(**inputs, use_cache=False).logits[0, start - 1 : -1]
-                loss = nn.functional.cross_entropy(logits.float(), tokens[start:])
+    layers = [find_decoder(model).layers[number] for number in numbers]
+
+    def forced(example: Example) -> list[Tensor]:
+        (prompt,) = encode(processor, [example], model.device)["input_ids"]
+        inputs = encode(processor, [example.with_answer_begun(refusal)], model.device)
+        (tokens,) = inputs["input_ids"]
+        start = answer_start(prompt, tokens)
+        with ExitStack() as hooks:
+            shifts = [_shift(layer, start, hooks) for layer in layers]
+            logits = model(**inputs, use_cache=False).logits[0, start - 1 : -1]
+            loss = nn.functional.cross_entropy(logits.float(), tokens[start:])
+            try:
                 gradients = torch.autograd.grad(loss, [shift() for shift in shifts])
-            for of_layer, gradient in zip(rows, gradients):
-                of_layer.append(-gradient.to("cpu", torch.float32))
-    return {layer: torch.stack(of_layer) for layer, of_layer in enumerate(rows)}
+            except (RuntimeError, NotImplementedError) as error:
+                if isinstance(error, torch.OutOfMemoryError):
+                    raise
+                raise ValueError(
+                    f"This model gives no gradient ({one_line(error)}), as some that are quantised for inference, and "
+                    "refuses too little to find the direction without one: give `refusal` examples that it does "
+                    "refuse, or fit on the model in full precision, load that adapter here and recalibrate."
+                ) from error
+        return [-gradient.to("cpu", torch.float32) for gradient in gradients]
+
+    of = "Forcing refusals"
+    with evaluating(model), steering_off(model), torch.enable_grad():
+        shared = processes.share(forced, examples, of=of)
+        shown = tqdm(shared, total=len(examples), desc=of, unit="example", disable=not processes.main)
+        rows = list(zip(*shown))
+    return {layer: torch.stack(of_layer) for layer, of_layer in zip(numbers, rows)}
 
 
 def _shift(layer: nn.Module, length: int, hooks: ExitStack) -> Callable[[], Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ...tuner.config import Readout
+from ...tuner.fields import Readout
 from ...tuner.gate import Modality
 from .judging import Judged, Together, together
 from .places import Place

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...tuner.config import GateMode, Readout, readout_width
+from ...tuner.fields import GateMode, Readout, readout_width
 from ...tuner.gate import TEXT_ONLY, WITH_IMAGE, Modality
 from ..report.results import Calibration
 from .calibration import group_mean, supported_alpha

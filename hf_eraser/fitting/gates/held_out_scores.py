@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...tuner.config import GateMode
+from ...tuner.fields import GateMode
 from ..report.results import GateScores
 from .choosing import Chosen
 from .solving import ALL

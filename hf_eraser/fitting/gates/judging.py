@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from array import array
+from collections.abc import Hashable, Iterable, MutableSequence, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from ...tuner.config import GateMode
+from ...tuner.fields import GateMode
 from ...tuner.gate import Modality
 from ..reading.capture import Captured
 from ..reading.split import Role
@@ -25,7 +26,7 @@ from .calibration import (
     supported_alpha,
     threshold_that_misses,
 )
-from .places import Place, rows_at, rows_of
+from .places import Place, rows_of, rows_of_each_picture
 from .solving import Readings, Solution
 
 
@@ -54,9 +55,9 @@ class Candidate:
     concept: int | None
     value: float
     solutions: dict[int, Solution]
-    forget_scores: list[float] = field(default_factory=list)
-    retain_scores: list[float] = field(default_factory=list)
-    general_scores: list[float] = field(default_factory=list)
+    forget_scores: MutableSequence[float] = field(default_factory=lambda: array("d"))
+    retain_scores: MutableSequence[float] = field(default_factory=lambda: array("d"))
+    general_scores: MutableSequence[float] = field(default_factory=lambda: array("d"))
     general_share: float = 0.0
 
     @property
@@ -94,33 +95,68 @@ def score(
         Which examples were scored in each modality, in order.
     """
     scored: dict[Modality, list[int]] = {"image": [], "text": []}
+    gates = {place: _Gates(solved) for place, solved in candidates.items() if solved}
     for batch in batches:
         for modality, examples in scored.items():
             examples += [batch.indices[row] for row in rows_of(batch, modality)]
-        for place, solved in candidates.items():
-            indices, rows = rows_at(batch, place)
-            rows = rows.to("cpu", torch.float64)
-            folds = torch.tensor([roles[i].judges for i in indices], dtype=torch.long)
-            for candidate in solved:
-                scores = torch.empty(len(indices), dtype=torch.float64)
-                for fold, gate in candidate.solutions.items():
-                    scores[folds == fold] = rows[folds == fold] @ gate.weight - gate.offset
+        for place, at_place in gates.items():
+            indices, of_pictures = rows_of_each_picture(batch, place)
+            if not indices:
+                continue
+            folds = [roles[i].judges for i in indices]
+            scores = torch.stack([at_place.scores(rows.to("cpu", torch.float64), folds) for rows in of_pictures])
+            for candidate, of_gate in zip(candidates[place], scores.amax(dim=0).T):
                 if concepts is None:
-                    candidate.retain_scores.extend(scores.tolist())
+                    candidate.retain_scores.extend(of_gate.tolist())
                 else:
                     own = [row for row, i in enumerate(indices) if candidate.concept in (None, concepts[i])]
-                    candidate.forget_scores.extend(scores[own].tolist())
+                    candidate.forget_scores.extend(of_gate[own].tolist())
     return scored
+
+
+def scores_of_rows(candidates: Sequence[Candidate], of_pictures: Tensor, folds: Sequence[int]) -> Tensor:
+    """
+    The scores of readouts that were kept by the gates of one place, each solved for every fold: (n, gates), float64.
+
+    Args:
+        candidates: The gates.
+        of_pictures: The readouts for each picture of a prompt by itself, (pictures, n, d).
+        folds: The fold that each prompt judges.
+    """
+    gates = _Gates(candidates)
+    return torch.stack([gates.scores(rows.to(torch.float64), folds) for rows in of_pictures]).amax(dim=0)
+
+
+class _Gates:
+    """The gates of one place, those of a fold in one matrix: a product for each of thousands takes longer."""
+
+    def __init__(self, candidates: Sequence[Candidate]) -> None:
+        self._of_fold = {
+            fold: (
+                torch.stack([one.solutions[fold].weight for one in candidates], dim=1),
+                torch.tensor([one.solutions[fold].offset for one in candidates], dtype=torch.float64),
+            )
+            for fold in candidates[0].solutions
+        }
+        self._count = len(candidates)
+
+    def scores(self, rows: Tensor, folds: Sequence[int | None]) -> Tensor:
+        """The scores of readouts, (n, d), by the gates of the fold that each judges, (n, gates)."""
+        found = torch.empty(len(rows), self._count, dtype=torch.float64)
+        of_rows = torch.tensor([-1 if fold is None else fold for fold in folds])
+        for fold, (weights, offsets) in self._of_fold.items():
+            own = of_rows == fold
+            found[own] = rows[own] @ weights - offsets
+        return found
 
 
 def score_general(candidates: Sequence[Candidate], known: Readings) -> None:
     """Score general traffic by the gates of one place; the scores are added to them."""
-    judging = {
-        fold: known.general(fold, judging=True) for fold in {fold for one in candidates for fold in one.solutions}
-    }
-    for candidate in candidates:
-        for fold, gate in candidate.solutions.items():
-            candidate.general_scores.extend((judging[fold] @ gate.weight - gate.offset).tolist())
+    gates = _Gates(candidates)
+    for fold in candidates[0].solutions:
+        rows = known.general(fold, judging=True).cpu()
+        for candidate, of_gate in zip(candidates, gates.scores(rows, [fold] * len(rows)).T):
+            candidate.general_scores.extend(of_gate.tolist())
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ...tuner.config import Readout
+from ...tuner.fields import Readout
 from ...tuner.gate import Modality
 from ..reading.capture import Captured
 
@@ -49,3 +49,10 @@ def rows_at(batch: Captured, place: Place) -> tuple[list[int], Tensor]:
     """Of a batch, the examples of the place's modality and their readouts, (n, d)."""
     rows = rows_of(batch, place.modality)
     return [batch.indices[row] for row in rows], batch.sums[place.layer].read(place.readout)[rows]
+
+
+def rows_of_each_picture(batch: Captured, place: Place) -> tuple[list[int], list[Tensor]]:
+    """The same, with readouts for each picture by itself where pictures are read."""
+    rows = rows_of(batch, place.modality)
+    judged = batch.sums[place.layer].judged_by(place.readout)
+    return [batch.indices[row] for row in rows], [one.read(place.readout)[rows] for one in judged]

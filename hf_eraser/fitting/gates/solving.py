@@ -35,45 +35,54 @@ _RELATIVE_GAMMA = 1e-3
 # it tell people apart better.
 GENERAL_SHARES = (0.0, 0.25, 0.75)
 
+# Retained readouts are kept while there are no more than so many times their width, which is less than the moments of
+# each fold. Then so many at a time are added to these.
+_MOST_ROWS, _FOLDED = 4, 1024
+
+# Rows that are kept in one piece.
+_BLOCK = 128
+
 # Beside the folds, the fit on all examples: the one that is delivered.
 ALL = FOLDS
 
 
 class Readings:
     """
-    What the first pass leaves of one place: the readouts of forget examples and of general traffic, and no more than
-    moments of the retained ones.
+    What the first pass leaves of one place: the readouts of forget examples and of general traffic, and those of the
+    retained ones, or no more than moments of them where they would take more memory.
 
     Args:
         dim: d, the readouts' width.
+        device: Where gates are solved.
     """
 
-    def __init__(self, dim: int) -> None:
-        self.retain = [Moments(dim) for _ in range(FOLDS + 1)]
-        self._forget: list[Tensor] = []
+    def __init__(self, dim: int, device: torch.device | str = "cpu") -> None:
+        self.dim = dim
+        self.device = torch.device(device)
+        self._retain = _Rows()
+        self._retain_roles: list[Role] = []
+        self._moments: dict[int, Moments] | None = None
+        self._forget = _Rows()
         self._roles: list[Role] = []
         self._concepts: list[Hashable] = []
-        self._general: list[Tensor] = []
+        self._general = _Rows()
         self._general_folds: list[int] = []
-        self._general_moments: dict[int, Moments] = {}
 
     def add_general(self, rows: Tensor, folds: Sequence[int]) -> None:
         """Add readouts of general traffic, (n, d), each of which judges a fold and fits the others."""
-        self._general.append(rows.to("cpu", torch.float32))
+        self._general.add(rows)
         self._general_folds += folds
 
     def general(self, fold: int, *, judging: bool = False) -> Tensor:
         """The readouts of general traffic that fit a fold (all of them fit `ALL`), or judge it, (n, d), float64."""
         chosen = [row for row, own in enumerate(self._general_folds) if (own == fold) is judging]
-        rows = torch.cat(self._general) if self._general else torch.empty(0, self.retain[ALL].dim)
-        return rows[chosen].to(torch.float64)
+        return self._general.at(chosen, self.dim).to(self.device, torch.float64)
 
     def general_moments(self, fold: int) -> Moments:
-        """The moments of the general traffic that fits a fold; made once, when all of it has been read."""
-        if fold not in self._general_moments:
-            self._general_moments[fold] = Moments(self.retain[ALL].dim)
-            self._general_moments[fold].add(self.general(fold))
-        return self._general_moments[fold]
+        """The moments of the general traffic that fits a fold."""
+        moments = Moments(self.dim, self.device)
+        moments.add(self.general(fold))
+        return moments
 
     @property
     def has_general(self) -> bool:
@@ -82,17 +91,36 @@ class Readings:
 
     def add_forget(self, rows: Tensor, roles: Sequence[Role], concepts: Sequence[Hashable]) -> None:
         """Add forget readouts, (n, d)."""
-        self._forget.append(rows.to("cpu", torch.float32))
+        self._forget.add(rows)
         self._roles += roles
         self._concepts += concepts
 
     def add_retain(self, rows: Tensor, roles: Sequence[Role]) -> None:
         """Add retained readouts, (n, d)."""
-        self.retain[ALL].add(rows)
-        for fold in range(FOLDS):
-            fitting = [row for row, role in enumerate(roles) if fold in role.fits]
-            if fitting:
-                self.retain[fold].add(rows[fitting])
+        self._retain.add(rows)
+        self._retain_roles += roles
+        if len(self._retain_roles) > (_MOST_ROWS * self.dim if self._moments is None else _FOLDED):
+            self._fold()
+
+    def _fold(self) -> None:
+        if self._moments is None:
+            self._moments = {fold: Moments(self.dim, self.device) for fold in range(FOLDS + 1)}
+        for fold, moments in self._moments.items():
+            moments.add(self._fitting(fold))
+        self._retain, self._retain_roles = _Rows(), []
+
+    def _fitting(self, fold: int) -> Tensor:
+        chosen = [row for row, role in enumerate(self._retain_roles) if fold == ALL or fold in role.fits]
+        return self._retain.at(chosen, self.dim)
+
+    def retained(self, fold: int) -> Moments:
+        """The moments of the retained readouts that fit a fold; made anew each time while the readouts are kept."""
+        if self._moments is not None:
+            self._fold()
+            return self._moments[fold]
+        moments = Moments(self.dim, self.device)
+        moments.add(self._fitting(fold))
+        return moments
 
     def forget(self, fold: int, concepts: Sequence[Hashable]) -> tuple[Tensor, list[Tensor]]:
         """
@@ -104,7 +132,32 @@ class Readings:
             torch.tensor([concept in (None, self._concepts[row]) for row in fitting], dtype=torch.bool)
             for concept in concepts
         ]
-        return torch.cat(self._forget)[fitting].to(torch.float64), own
+        return self._forget.at(fitting, self.dim).to(self.device, torch.float64), own
+
+
+class _Rows:
+    """Rows of float32 that come a few at a time, kept in blocks: so no copy of all of them is ever made."""
+
+    def __init__(self) -> None:
+        self._blocks: list[Tensor] = []
+        self._count = 0
+
+    def add(self, rows: Tensor) -> None:
+        rows = rows.to("cpu", torch.float32)
+        while len(rows):
+            at = self._count % _BLOCK
+            if at == 0:
+                self._blocks.append(torch.empty(_BLOCK, rows.shape[1]))
+            here = rows[: _BLOCK - at]
+            self._blocks[-1][at : at + len(here)] = here
+            self._count += len(here)
+            rows = rows[len(here) :]
+
+    def at(self, positions: Sequence[int], dim: int) -> Tensor:
+        """The rows at these positions, which ascend, (n, dim)."""
+        wanted = torch.tensor(positions, dtype=torch.long)
+        parts = [block[wanted[wanted // _BLOCK == i] % _BLOCK] for i, block in enumerate(self._blocks)]
+        return torch.cat(parts) if parts else torch.empty(0, dim)
 
 
 @dataclass(frozen=True)
@@ -189,19 +242,20 @@ def solve(
             space's regression, as in the paper's matrix, an input that another direction is for.
         general_share: Of the discriminant's retained class, the share of general traffic.
     """
-    retain = known.retain[fold]
+    retain = known.retained(fold)
+    retained_mean = retain.mean
     rows, own = known.forget(fold, concepts)
     leaks: list[float | None] = [None] * len(values)
-    # What is the same for all concepts is decomposed once.
     if parameter == "ridge":
         kinds = [(retain, 1.0)]
         if general_share:
             kinds = [(retain, 1 - general_share), (known.general_moments(fold), general_share)]
         retained = RetainedClass.of(kinds)
-        weights = [ridge_gates(rows[of_concept], retained, ridges=values) for of_concept in own]
+        del kinds, retain  # each may be a d x d matrix
+        weights = ridge_gates([rows[of_concept] for of_concept in own], retained, ridges=values)
     else:
         bases = [null_space(retain.second_moment, **{parameter: value}) for value in values]
-        held_out = retain if fold == ALL else known.retain[ALL].without(retain)
+        held_out = retain if fold == ALL else known.retained(ALL).without(retain)
         if held_out.count:
             leaks = [leak(held_out.second_moment, basis) for basis in bases]
         gammas = [_RELATIVE_GAMMA * float((rows @ basis).square().sum(dim=1).mean()) for basis in bases]
@@ -214,7 +268,7 @@ def solve(
         ]
     return [
         [
-            _scaled(weight, leaked, rows[of_concept].mean(dim=0), retain.mean, centred)
+            _scaled(weight, leaked, rows[of_concept].mean(dim=0), retained_mean, centred)
             for weight, leaked in zip(of, leaks)
         ]
         for of, of_concept in zip(weights, own)
@@ -227,4 +281,4 @@ def _scaled(weight: Tensor, leaked: float | None, forget: Tensor, retained: Tens
     distance = float(weight @ forget) - offset
     # Classes with the same mean have no distance, and their gate tells nothing.
     scale = 1 / distance if distance > torch.finfo(torch.float64).eps else 1.0
-    return Solution(weight * scale, offset * scale, leaked)
+    return Solution((weight * scale).cpu(), offset * scale, leaked)

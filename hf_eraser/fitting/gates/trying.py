@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Container, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
+import torch
+
 from ...data.examples import Example
-from ...tuner.config import Readout, readout_width
+from ...tuner.fields import Readout, readout_width
 from ...tuner.gate import Modality
 from ..reading.split import FOLDS, Role, Split
 from ..reading.views import FORGET_COPIES, RETAIN_COPIES, Source, View
@@ -84,12 +86,13 @@ def judge_gates(
     centred: bool,
     concepts: Sequence[int | None] | None = None,
     apart: int | None = None,
+    only: Container[Place] | None = None,
 ) -> Fitted:
     """
     Solve and judge every gate: one pass over the examples, one over those that judge, however many gates.
 
     There is one for each of `concepts`, by default those of the source; for None, one for all that is to be forgotten.
-    What judges the fold `apart`, if there is one, judges nothing here.
+    What judges the fold `apart`, if there is one, judges nothing here. Of the places, `only` these are tried.
     """
     concepts = source.concepts if concepts is None else concepts
     split = source.split
@@ -98,7 +101,10 @@ def judge_gates(
     folds = {m: set().union(*(of_concept[m, c] for c in concepts)) for m in _MODALITIES}
     tried = {m: [c for c in concepts if of_concept[m, c]] for m in _MODALITIES}
     places = [place for m in _MODALITIES if folds[m] for place in places_of(layers, readouts, m)]
-    readings = {place: Readings(readout_width(place.readout, hidden_size)) for place in places}
+    places = [place for place in places if only is None or place in only]
+    # Where systems are solved in float64; other accelerators have none.
+    device = source.model.device if source.model.device.type == "cuda" else torch.device("cpu")
+    readings = {place: Readings(readout_width(place.readout, hidden_size), device) for place in places}
     if not places:
         return Fitted({}, readings, parameter, centred, list(concepts), 0, {}, {}, {})
     sets = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +15,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixi
 
 from ...data.encoding import batches, encode
 from ...data.examples import Example
+from ...data.processes import ALONE, Processes, spread
 from ...tuner.decoder import find_decoder, image_token_ids, takes_pictures
 from ...tuner.forward_call import SteeringCall
 from ...tuner.readouts import ReadoutSums
-from ...tuner.tensors import SteeringTensors
+from ...tuner.steered_model import steered_by
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ def capture(
     batch_size: int,
     description: str,
     prepare: Callable[[int], Example] | None = None,
+    processes: Processes = ALONE,
 ) -> Iterator[Captured]:
     """
     Run the model over prompts and yield what the readouts need, batch by batch: nothing of a batch is kept.
@@ -62,16 +64,60 @@ def capture(
         batch_size: Examples a forward pass.
         description: What the progress bar says.
         prepare: Gives the example that is shown at a position, of the same length; the default shows it as it is.
+        processes: Those among which the batches are shared out; all of them get what was read.
     """
-    bar = tqdm(total=len(examples), desc=description, unit="example")
+    bar = tqdm(total=len(examples), desc=description, unit="example", disable=not processes.main)
     with bar, reading(model, layers) as read, steering_off(model):
-        for indices in batches(examples, batch_size):
+
+        def captured(indices: list[int]) -> Captured:
             shown = [examples[i] if prepare is None else prepare(i) for i in indices]
             inputs = encode(processor, shown, model.device)
             with torch.no_grad():
-                sums = read(inputs)
-            yield Captured(indices, sums, next(iter(sums.values())).has_image)
-            bar.update(len(indices))
+                sums = on_cpu(read(inputs))
+            return Captured(indices, sums, next(iter(sums.values())).has_image)
+
+        for batch in processes.share(captured, batches(examples, batch_size), of=description):
+            yield batch
+            bar.update(len(batch.indices))
+
+
+def layers_that_run(
+    model: PreTrainedModel, processor: ProcessorMixin | PreTrainedTokenizerBase, examples: Sequence[Example]
+) -> list[int]:
+    """
+    The decoder layers that run for each kind of these prompts, with and without a picture: Mllama passes by those for
+    pictures where there is none.
+    """
+    kinds = {bool(example.images): example for example in examples}
+    layers = find_decoder(model).layers
+    ran: list[int] = []
+    handles = [
+        layer.register_forward_hook(lambda *_, index=index: ran.append(index)) for index, layer in enumerate(layers)
+    ]
+    try:
+        with evaluating(model), steering_off(model), torch.no_grad():
+            for example in kinds.values():
+                model(**encode(processor, [example], model.device))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return [index for index in range(len(layers)) if ran.count(index) >= len(kinds)]
+
+
+def on_cpu(sums: dict[int, ReadoutSums]) -> dict[int, ReadoutSums]:
+    """The same on the CPU, moved there at once: of each device all layers in one transfer."""
+    fields = [(layer, name) for layer in sums for name in ReadoutSums.__dataclass_fields__]
+    found: dict[tuple[int, str], Tensor] = {}
+    for device in {of_layer.prompt.device for of_layer in sums.values()}:
+        there = [(layer, name) for layer, name in fields if sums[layer].prompt.device == device]
+        values = [getattr(sums[layer], name) for layer, name in there]
+        if device.type == "cpu":
+            moved = values
+        else:
+            flat = torch.cat([value.flatten() for value in values]).cpu().split([value.numel() for value in values])
+            moved = [part.view(value.shape) for part, value in zip(flat, values)]
+        found |= dict(zip(there, moved))
+    return {layer: ReadoutSums(*(found[layer, name] for name in ReadoutSums.__dataclass_fields__)) for layer in sums}
 
 
 Read = Callable[[dict[str, Any]], dict[int, ReadoutSums]]
@@ -87,10 +133,11 @@ def reading(model: PreTrainedModel, layers: Sequence[int]) -> Iterator[Read]:
     Gives a function that runs the model on inputs and returns what the readouts need, by layer, with gradients where
     they are on. Hooks on these decoder layers and the model's evaluation mode are undone at the end.
 
-    The layers behind the last one of these are not run, unless accelerate has hooks on the model, which move weights
-    back only at the end of a pass.
+    The layers behind the last one of these are not run, unless accelerate or FSDP has hooks on the model, which move
+    weights back only at the end of a pass.
     """
-    last = max(layers, default=-1) if getattr(model, "hf_device_map", None) is None else -1
+    whole = getattr(model, "hf_device_map", None) is None and not spread(model)
+    last = max(layers, default=-1) if whole else -1
     call: SteeringCall | None = None
     sums: dict[int, ReadoutSums] = {}
     decoder = find_decoder(model)
@@ -148,15 +195,6 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-@contextmanager
-def steering_off(model: nn.Module) -> Iterator[None]:
+def steering_off(model: nn.Module) -> AbstractContextManager[None]:
     """Steering adapters are off inside; others, such as a LoRA, act on."""
-    tensors = [module for module in model.modules() if isinstance(module, SteeringTensors)]
-    enabled = [module for module in tensors if not module.disable_adapters]
-    try:
-        for module in enabled:
-            module.enable_adapters(False)
-        yield
-    finally:
-        for module in enabled:
-            module.enable_adapters(True)
+    return steered_by(model, ())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,11 +58,40 @@ def split_examples(forget: Sequence[Example], retain: Sequence[Example], *, rng:
         retain: The retain set.
         rng: Source of the split.
     """
-    counts = Counter(example.wording for example in (*forget, *retain))
+    wording_fold = wording_folds([*forget, *retain], rng)
+    forget_roles, unsplit = roles_of_forgotten(forget, wording_fold, rng)
+
+    # A group, such as a person, may be asked about with and without pictures; it is in one fold for both.
+    modalities: dict[Hashable, set[bool]] = {}
+    for example in retain:
+        modalities.setdefault(example.group, set()).add(bool(example.images))
+    group_fold: dict[Hashable, int] = {}
+    for kind in ({True}, {False}, {True, False}):
+        group_fold |= _folds({group for group in modalities if modalities[group] == kind}, rng)
+    retain_roles = []
+    for example in retain:
+        fold = group_fold[example.group]
+        fold_of_wording = wording_fold.get(example.wording, fold)
+        retain_roles.append(
+            Role(_all_but(fold) & _all_but(fold_of_wording), fold if fold_of_wording == fold else None)
+        )
+    grouped = any(example.grouped for example in retain)
+    by = "group" if grouped else ("picture" if any(example.images for example in retain) else "example")
+    return Split(forget_roles, retain_roles, f"{by} and wording" if wording_fold else by, unsplit)
+
+
+def wording_folds(examples: Sequence[Example], rng: np.random.Generator) -> dict[Hashable, int]:
+    """The fold of each wording that several examples have."""
+    counts = Counter(example.wording for example in examples)
     shared = {wording for wording, count in counts.items() if count > 1}
     # With one wording for all there is none to hold out.
-    wording_fold = _folds(shared, rng) if len(shared) > 1 else {}
+    return _folds(shared, rng) if len(shared) > 1 else {}
 
+
+def roles_of_forgotten(
+    forget: Sequence[Example], wording_fold: Mapping[Hashable, int], rng: np.random.Generator
+) -> tuple[list[Role], bool]:
+    """The roles of forget examples, and whether, in some modality, those that fit had to judge as well."""
     forget_fold: list[int | None] = [wording_fold.get(example.wording) for example in forget]
     for group in dict.fromkeys(example.group for example in forget):
         members = [i for i, example in enumerate(forget) if example.group == group]
@@ -82,24 +111,7 @@ def split_examples(forget: Sequence[Example], retain: Sequence[Example], *, rng:
             unsplit = True
             for position, i in enumerate(alike):
                 forget_roles[i] = Role(_all_but(None), position % FOLDS)
-
-    # A group, such as a person, may be asked about with and without pictures; it is in one fold for both.
-    modalities: dict[Hashable, set[bool]] = {}
-    for example in retain:
-        modalities.setdefault(example.group, set()).add(bool(example.images))
-    group_fold: dict[Hashable, int] = {}
-    for kind in ({True}, {False}, {True, False}):
-        group_fold |= _folds({group for group in modalities if modalities[group] == kind}, rng)
-    retain_roles = []
-    for example in retain:
-        fold = group_fold[example.group]
-        fold_of_wording = wording_fold.get(example.wording, fold)
-        retain_roles.append(
-            Role(_all_but(fold) & _all_but(fold_of_wording), fold if fold_of_wording == fold else None)
-        )
-    grouped = any(example.grouped for example in retain)
-    by = "group" if grouped else ("picture" if any(example.images for example in retain) else "example")
-    return Split(forget_roles, retain_roles, f"{by} and wording" if wording_fold else by, unsplit)
+    return forget_roles, unsplit
 
 
 def general_folds(general: Sequence[Example], *, rng: np.random.Generator) -> list[int]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
 
 from ...data.examples import Example
+from ...data.processes import ALONE, Processes
 from .augmentation import Augmentation
 from .capture import Captured, capture
 from .rewording import Attack
@@ -63,6 +64,7 @@ class Source:
         batch_size: Examples a forward pass.
         general: General traffic; none where it is not wanted.
         general_folds: The fold that each of its prompts judges; it fits the others.
+        processes: Those among which passes through the model are shared out.
     """
 
     model: PreTrainedModel
@@ -77,6 +79,7 @@ class Source:
     batch_size: int
     general: Sequence[Example]
     general_folds: Sequence[int]
+    processes: Processes = field(default=ALONE, kw_only=True)
 
     @property
     def concepts(self) -> list[int | None]:
@@ -125,7 +128,11 @@ class Source:
             augmentation = self.augmentation
             assert augmentation is not None
             example = example.with_changed_images(lambda image: augmentation(image, rng))
-        return example if view.attack is None else self.attacks[view.attack](example, rng)
+        if view.attack is None:
+            return example
+        # Not by the copy: batches are made up before pictures are changed, of the same words.
+        rng = np.random.default_rng([self.seed, *seed, view.example, 0, view.attack])
+        return self.attacks[view.attack](example, rng, self.retain)
 
     def read(
         self, examples: Sequence[Example], layers: Sequence[int], *, views: Sequence[View], description: str
@@ -142,6 +149,7 @@ class Source:
             batch_size=self.batch_size,
             description=description,
             prepare=lambda position: self.show(examples, views[position], seed),
+            processes=self.processes,
         )
 
     def counts(self) -> dict[str, int]:

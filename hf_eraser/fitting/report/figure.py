@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...tuner.config import gate_layers_in_words
+from ...tuner.fields import gate_layers_in_words
 from .results import GateResult, GateScores, Trial
 
 

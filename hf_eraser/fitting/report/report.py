@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from ...hub.saving import write_whole
-from ...tuner.config import Positions, gate_layers_in_words, steered_in_words
+from ...tuner.fields import Positions, gate_layers_in_words, steered_in_words
 from .figure import plot_report
 from .results import (
     AttackResult,
@@ -204,6 +204,10 @@ def _worst_at_each_place(gates: Sequence[GateResult], modality: str) -> list[Gat
     return [min(of_concept.values(), key=lambda gate: gate.margin) for of_concept in best.values()]
 
 
+# Of the warnings of a report, the first so many are in an error: one line that can be read.
+_REASONS = 2
+
+
 class ForgettingError(RuntimeError):
     """
     A fit found no adapter that forgets enough to be delivered.
@@ -215,7 +219,7 @@ class ForgettingError(RuntimeError):
     def __init__(self, report: FitReport) -> None:
         self.report = report
         assert report.answered is not None
-        reasons = "".join(f" {warning}" for warning in report.warnings)
+        reasons = "".join(f" {warning}" for warning in report.warnings[:_REASONS])
         super().__init__(
             f"{report.answered:.0%} of held-out forget prompts would still be answered, so nothing was attached. "
             '`prefer="forget"` takes thresholds that recognise them, at the price that `print(error.report)` shows as '

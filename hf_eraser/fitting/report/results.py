@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...tuner.config import Positions
+from ...tuner.fields import Positions
 from ...tuner.gate import Modality
 
 
@@ -148,6 +148,7 @@ class Trial:
         fluency: How likely the base model finds the answers, against its own refusals, at most 1; None where it was
             not measured.
         count: How many examples; None where it was not noted.
+        begun: Share of answers that hold it where the answer was begun already; None where that was not tried.
     """
 
     layers: list[int]
@@ -158,6 +159,7 @@ class Trial:
     positions: Positions = "prompt"
     fluency: float | None = None
     count: int | None = None
+    begun: float | None = None
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+from ...data.overlap import nearly_the_same, shared_pictures
 from ..reading.views import Source
 from .report import FitReport
 from .results import ConceptResult, Trial
@@ -17,6 +18,17 @@ _ENOUGH_ASKED = 15
 def find_warnings(report: FitReport, source: Source, *, alpha: float, forget_rate: float) -> list[str]:
     """Why not to trust a fit, in plain words; empty where nothing was found."""
     warnings = []
+    if overlap := shared_pictures(source.forget, source.retain):
+        warnings.append(str(overlap))
+    for what, labels in (
+        ("groups", [example.group for example in (*source.forget, *source.retain) if example.grouped]),
+        ("wordings", [example.wording for example in (*source.forget, *source.retain)]),
+    ):
+        if alike := nearly_the_same(labels):
+            warnings.append(
+                f"{sum(map(len, alike))} {what} have names that differ only in case, spaces or type from another's, "
+                "and are taken for different ones: write each in one way."
+            )
     names = {"image": "with an image", "text": "of text only"}
     for modality, name in names.items():
         forget = sum(bool(example.images) is (modality == "image") for example in source.forget)

@@ -13,7 +13,9 @@ from transformers import PreTrainedModel
 from ...hub.base_model import record_base
 from ...tuner.config import SteeringAdapterConfig
 from ...tuner.decoder import find_decoder
-from ...tuner.tensors import adapter_layout
+from ...tuner.layout import adapter_layout
+from ...tuner.switching import switching
+from ...tuner.wrapped import base_of
 from ..directions.erasure import Erasure
 from ..gates.delivering import GateTensors
 from ..reading.views import Source
@@ -34,13 +36,15 @@ def adapter_tensors(
     """
     layers = config.layers_to_transform
     assert isinstance(layers, list)
+    decoder = find_decoder(model)
     values = {
         "steering_direction": {layer: erasure.directions[layer] / len(layers) for layer in layers},
         "steering_gate_weight": gates.weight,
         "steering_gate_bounds": gates.bounds,
     }
     return {
-        tensor.file_name: values[tensor.kind][tensor.layer] for tensor in adapter_layout(find_decoder(model), config)
+        tensor.file_name: values[tensor.kind][tensor.layer]
+        for tensor in adapter_layout(decoder.names, decoder.hidden_size, config)
     }
 
 
@@ -48,14 +52,15 @@ def attach_fitted(
     model: PreTrainedModel | PeftModel, config: SteeringAdapterConfig, tensors: dict[str, Tensor], adapter_name: str
 ) -> None:
     """Attach a fitted adapter, active, with its base model recorded; a failure leaves the model as it was."""
-    base: Any = model.get_base_model() if isinstance(model, PeftModel) else model
+    base = base_of(model)
     record_base(config, base)
-    if isinstance(model, PeftModel):
-        model.add_adapter(adapter_name, config)
-        model.set_adapter(adapter_name)
-    else:
-        model.add_adapter(config, adapter_name)
-    set_peft_model_state_dict(model, tensors, adapter_name=adapter_name)
+    with switching(base):
+        if isinstance(model, PeftModel):
+            model.add_adapter(adapter_name, config)
+            model.set_adapter(adapter_name)
+        else:
+            model.add_adapter(config, adapter_name)
+        set_peft_model_state_dict(model, tensors, adapter_name=adapter_name)
 
 
 @contextmanager

@@ -48,14 +48,22 @@ class Fluency:
         model, processor = self._source.model, self._source.processor
         asked = [self._prompt.with_answer_begun(text) for text in new]
         (prompt,) = encode(processor, [self._prompt], model.device)["input_ids"]
+
+        def likelihoods(indices: list[int]) -> list[float]:
+            inputs = encode(processor, [asked[i] for i in indices], model.device)
+            logits = model(**inputs, use_cache=False).logits
+            found = []
+            for row in range(len(indices)):
+                kept = inputs["attention_mask"][row].bool()
+                tokens = inputs["input_ids"][row][kept]
+                start = answer_start(prompt, tokens)
+                loss = nn.functional.cross_entropy(logits[row][kept][start - 1 : -1].float(), tokens[start:])
+                found.append(-float(loss))
+            return found
+
+        planned = batches(asked, self._source.batch_size)
         with evaluating(model), steering_off(model), torch.no_grad():
-            for indices in batches(asked, self._source.batch_size):
-                inputs = encode(processor, [asked[i] for i in indices], model.device)
-                logits = model(**inputs, use_cache=False).logits
-                for row, i in enumerate(indices):
-                    kept = inputs["attention_mask"][row].bool()
-                    tokens = inputs["input_ids"][row][kept]
-                    start = answer_start(prompt, tokens)
-                    loss = nn.functional.cross_entropy(logits[row][kept][start - 1 : -1].float(), tokens[start:])
-                    self._known[new[i]] = -float(loss)
+            shared = self._source.processes.share(likelihoods, planned, of="likelihoods")
+            for indices, found in zip(planned, shared):
+                self._known |= {new[i]: likelihood for i, likelihood in zip(indices, found)}
         return [self._known.get(text, -math.inf) for text in texts]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ...data.examples import Example
 from ...tuner.config import SteeringAdapterConfig
-from ...tuner.gate import gate_scores
+from ...tuner.gate import scores_of
 from ...tuner.readouts import ReadoutSums
 from ..gates.delivering import GateTensors
 from ..reading.views import Source, View
@@ -20,9 +20,9 @@ def openness(sums: dict[int, ReadoutSums], config: SteeringAdapterConfig, gates:
     above = []
     for layer in gates.weight:
         has_image = sums[layer].has_image
-        readout = sums[layer].read(config.readout, config.text_readout)
-        score = gate_scores(readout, has_image, gates.weight[layer].to(readout.device))
-        low, high = gates.bounds[layer].to(readout.device)[(~has_image).long()].unbind(dim=-1)
+        weight = gates.weight[layer].to(has_image.device)
+        score = scores_of(sums[layer], config.readout, config.text_readout, weight)
+        low, high = gates.bounds[layer].to(has_image.device)[(~has_image).long()].unbind(dim=-1)
         # Of a modality that a concept is never asked about in, the bounds are infinite: that gate stays shut.
         openness = torch.where(torch.isfinite(low), (score - low) / (high - low), -torch.inf)
         above.append(openness.amax(dim=1))

@@ -1,4 +1,4 @@
-"""Which layers and tokens are steered, and how strongly: the middle of the widest range at which the model refuses."""
+"""Which layers and tokens are steered, and how strongly: what refuses, with room, and breaks off a begun answer."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from huggingface_hub.utils import tqdm
 from ...data.examples import Example
 from ...evaluation.asking import greedy_answers
 from ...evaluation.judging import holds, is_refusal
-from ...tuner.config import Positions, SteeringAdapterConfig
+from ...tuner.config import SteeringAdapterConfig
+from ...tuner.fields import Positions
 from ..directions.erasure import Erasure
 from ..gates.delivering import GateTensors
-from ..reading.views import Source, evenly
+from ..reading.split import FOLDS
+from ..reading.views import Source, View, evenly
 from ..report.results import Trial
 from .attaching import attached
 from .fluency import Fluency
@@ -32,6 +34,9 @@ _FIRST, _LEAST, _MOST = 2.0, 1 / 16, 64.0
 
 # A strength works where so many of the answers are refusals, and they are so fluent: see `Fluency`.
 _REFUSES, _FLUENT = 0.9, 0.5
+
+# A strength is enough when so few of the answers that were begun already go on to hold what was to be forgotten.
+_GOES_ON = 0.05
 
 # A setting is good enough when it refuses this share of what the best one refuses.
 _ENOUGH = 0.98
@@ -64,10 +69,11 @@ def choose_steering(
     layers: list[int] | None,
     strength: float | None,
     positions: Positions | None,
+    fold: int,
 ) -> Steering:
     """
     Choose what is left open: of the settings at which held-out forget examples are refused most, the one with most
-    room to both sides.
+    room to both sides, and stronger where answers that were begun already go on otherwise.
 
     For each choice of layers and tokens, strengths are tried upwards and downwards until both ends of the range are
     found at which the model refuses. The last prompt token alone is steered where that refuses as well as steering the
@@ -83,13 +89,13 @@ def choose_steering(
         layers: The steered layers, if they are given.
         strength: The strength, if it is given.
         positions: The steered tokens of the prompt, if they are given.
+        fold: The fold that `held` judges.
     """
-    depth = max(erasure.directions) + 1
-    layer_sets = [layers] if layers is not None else _layer_sets(gates, depth)
+    layer_sets = [layers] if layers is not None else _layer_sets(gates, sorted(erasure.directions))
     fluency = Fluency(source, refusal, erasure.refusals)
     trials: list[Trial] = []
 
-    def attempt(setting: Trial, shown: Sequence[Example]) -> Trial:
+    def answers_to(shown: Sequence[Example], setting: Trial) -> list[str]:
         trial_config = dataclasses.replace(
             config,
             layers_to_transform=setting.layers,
@@ -98,9 +104,14 @@ def choose_steering(
             steer_decode=setting.steer_decode,
         )
         with attached(source, trial_config, erasure, gates):
-            answers = greedy_answers(source.model, source.processor, shown, batch_size=source.batch_size)
+            return greedy_answers(
+                source.model, source.processor, shown, batch_size=source.batch_size, processes=source.processes
+            )
+
+    def attempt(setting: Trial, shown: Sequence[Example]) -> Trial:
+        answers = answers_to(shown, setting)
         refused = [is_refusal(answer, erasure.refusals) for answer in answers]
-        known = [(e.answer, answer) for e, answer in zip(shown, answers) if e.answer is not None]
+        known = [(e.answers, answer) for e, answer in zip(shown, answers) if e.answers]
         trial = dataclasses.replace(
             setting,
             refused=sum(refused) / len(refused),
@@ -115,9 +126,20 @@ def choose_steering(
     open_enough = openness_of(source, config, gates, held) >= 1
     opened = [example for example, is_open in zip(held, open_enough.tolist()) if is_open] or list(held)
     probes, every = _shown(opened, _PROBES), _shown(opened, _TRIAL_EXAMPLES)
+    begun = _answers_begun(source, every, fold)
+
+    def attempt_begun(setting: Trial) -> Trial:
+        trial = attempt(setting, every)
+        if begun:
+            given = answers_to(begun, trial)
+            trial.begun = sum(holds(a, str(e.answer)) for a, e in zip(given, begun)) / len(begun)
+        return trial
+
     finalists: list[Trial] = []
     tried = [(where, decode) for where, decode in _STEERED if positions in (None, where)]
-    with tqdm(total=len(tried) * len(layer_sets), desc="Choosing layers and strength", unit="setting") as bar:
+    quiet = not source.processes.main
+    total = len(tried) * len(layer_sets)
+    with tqdm(total=total, desc="Choosing layers and strength", unit="setting", disable=quiet) as bar:
         for where, decode in tried:
             ranges = []
             for steered in layer_sets:
@@ -129,7 +151,10 @@ def choose_steering(
                 bar.update()
             # The best by the probes, then by more examples.
             finalist = middle_of_widest(ranges)
-            finalists.append(finalist if strength is not None else attempt(finalist, every))
+            if strength is None:
+                (working,) = (working for working in ranges if finalist in working)
+                finalist = strong_enough(working[working.index(finalist) :], attempt_begun)
+            finalists.append(finalist)
             if finalists[-1].refused >= _ENOUGH:
                 break  # what changes more cannot be better by enough
     return Steering(best_of(finalists), trials)
@@ -188,6 +213,26 @@ def middle_of_widest(ranges: Sequence[list[Trial]]) -> Trial:
     return widest[(len(widest) - 1) // 2]
 
 
+def strong_enough(stronger: Sequence[Trial], attempt: Callable[[Trial], Trial]) -> Trial:
+    """
+    The weakest of these strengths at which the model breaks off what it was made to begin; else that at which it goes
+    on least. The first one, where the others do not work on more examples.
+
+    Args:
+        stronger: Settings, ascending by strength.
+        attempt: Tries one on more examples, also with the answer begun.
+    """
+    found: list[Trial] = []
+    for setting in stronger:
+        trial = attempt(setting)
+        if found and not works(trial):
+            break
+        found.append(trial)
+        if (trial.begun or 0.0) <= _GOES_ON:
+            break
+    return min(found, key=lambda trial: trial.begun or 0.0)
+
+
 def best_of(finalists: Sequence[Trial]) -> Trial:
     """The first one that refuses nearly as often as the best does: those that change least come first."""
     enough = _ENOUGH * max(trial.refused for trial in finalists)
@@ -200,10 +245,19 @@ def _shown(held: Sequence[Example], count: int) -> list[Example]:
     return [example for alike in modalities for example in evenly(alike, count // len(modalities))]
 
 
-def _layer_sets(gates: GateTensors, depth: int) -> list[list[int]]:
-    """Which layers are tried: from the gate on to the end, to two thirds, and the gate's next layer alone."""
+def _answers_begun(source: Source, shown: Sequence[Example], fold: int) -> list[Example]:
+    """These examples, whose answer is known, with another one begun, in ways that did not fit the fold's gates."""
+    numbers = [n for n, attack in enumerate(source.attacks) if attack.begun is not None and n % FOLDS == fold]
+    known = [example for example in shown if example.answer]
+    if not numbers:
+        return []
+    return [source.show(known, View(i, 0, numbers[i % len(numbers)]), [fold]) for i in range(len(known))]
+
+
+def _layer_sets(gates: GateTensors, running: Sequence[int]) -> list[list[int]]:
+    """Which running layers are tried: from the gate on to the end, to two thirds, and the gate's next layer alone."""
     if gates.gate_layer is None:
         return [sorted(gates.weight)]
-    first = max(gates.weight)
+    first, depth = max(gates.weight), max(running) + 1
     ends = {depth, max(first + 1, (2 * depth + 2) // 3), first + 1}
-    return [list(range(first, end)) for end in sorted(ends, reverse=True)]
+    return [[layer for layer in running if first <= layer < end] for end in sorted(ends, reverse=True)]

@@ -1,0 +1,6 @@
+"""`python -m hf_eraser.cli`."""
+
+from . import main
+
+
+main()
