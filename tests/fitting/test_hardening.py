@@ -10,6 +10,7 @@ import torch
 from hf_eraser import fit
 from hf_eraser.data import open_image, read_examples
 from hf_eraser.data.encoding import encode
+from hf_eraser.data.processes import ALONE
 from hf_eraser.fitting import PGD
 from hf_eraser.fitting.attacks.evasion import evading
 from hf_eraser.fitting.attacks.pgd import NoGradientError
@@ -60,7 +61,7 @@ def test_evading_lowers_the_score_within_the_ball(llava):
     found = fitted(model, processor, harden_pictures=False)
     config = SimpleNamespace(readout="image", text_readout=None)
     examples = read_examples(people(2), "examples")
-    source = SimpleNamespace(model=model, processor=processor)
+    source = SimpleNamespace(model=model, processor=processor, processes=ALONE)
     perturbed = evading(source, config, found, examples, PGD(eps=4 / 255, steps=4), batch_size=4)
     for before, after in zip(examples, perturbed):
         pixels = [np.asarray(open_image(example.images[0]), dtype=int) for example in (before, after)]

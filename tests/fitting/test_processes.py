@@ -65,7 +65,7 @@ def fit_text(seed: int = 0, resume: str | None = None, interrupted: bool = False
             prefer="retain",
             layers=[2, 3],
             strength=2.0,
-            batch_size=2,
+            batch_size=1,
             seed=seed,
             resume=resume,
         )

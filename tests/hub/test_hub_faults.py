@@ -193,7 +193,7 @@ HOSTILE = [
     Case("configuration is empty", config_is(b""), ValueError, f"{CONFIG} must hold a JSON object"),
     Case("configuration of 2 MB", configured(task_type="x" * 2_000_000), ValueError, f"{CONFIG} has 2000"),
     Case("configuration of a LoRA", configured(peft_type="LORA"), ValueError, "target_modules"),
-    Case("unknown type of adapter", configured(peft_type="OTHER"), KeyError, "OTHER"),
+    Case("unknown type of adapter", configured(peft_type="OTHER"), ValueError, "'OTHER', a method that PEFT does not"),
     Case("negative strength", configured(strength=-1.0), ValueError, "`strength`"),
     Case("infinite strength", configured(strength=float("inf")), ValueError, "Infinity"),
     Case("a layer that is not there", configured(layers_to_transform=[2, 40]), ValueError, "layer 40"),
