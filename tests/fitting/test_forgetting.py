@@ -197,8 +197,8 @@ def test_further_request_is_stacked_and_each_adapter_gives_its_set_back(case):
         ):
             model.set_adapter(active)
             for names, known in ((FORGOTTEN, first), ([further], second)):
-                # Those whom the further fit never saw are strangers to it: one of them may look like its person. And what
-                # `alpha` lets through of retained pictures comes from few people: one may lose more than that share.
+                # Those whom the further fit never saw are strangers to it: one of them may look like its person. And
+                # what `alpha` lets through of retained pictures is of few people: one may lose more than that share.
                 shares = [remembered([name]) for name in names]
                 assert median(shares) >= 0.8 if known else mean(shares) <= 0.1, (active, names, shares)
     finally:
