@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from .version import __version__
 
 
-__all__ = ["SteeringAdapterConfig", "SteeringModel", "__version__", "fit", "forget_person", "prompt_lengths"]
+__all__ = ["SteeringAdapterConfig", "SteeringModel", "__version__", "fit", "forget", "prompt_lengths"]
 
 
 def _is_command_line() -> bool:
@@ -38,7 +38,7 @@ if TYPE_CHECKING or not (_is_command_line() or _is_plug_in()):
 
 if TYPE_CHECKING:
     from .fitting import fit
-    from .forget_sets import forget_person
+    from .forget_sets import forget
     from .tuner import SteeringAdapterConfig, SteeringModel, prompt_lengths
 
 
@@ -52,8 +52,8 @@ def __getattr__(name: str) -> object:
         from .fitting import fit
 
         return fit
-    if name == "forget_person":
-        from .forget_sets import forget_person
+    if name == "forget":
+        from .forget_sets import forget
 
-        return forget_person
+        return forget
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -21,7 +21,7 @@ from hf_eraser.cli import app
 from hf_eraser.data import read_imagefolder
 from hf_eraser.evaluation import Evaluation, evaluate
 from hf_eraser.fitting import FitReport
-from hf_eraser.forget_sets import NothingToForgetError, Person
+from hf_eraser.forget_sets import Artist, Brand, Fact, NothingToForgetError, Person, Topic
 from hf_eraser.hub.adapter_folder import EVALUATION_FILE, PICTURE_FILE, REPORT_FILE
 from hf_eraser.hub.inspection import inspect_adapter
 from tests.conftest import built
@@ -361,14 +361,14 @@ def test_run_refuses_what_is_no_program_and_what_would_measure_something_else():
 
 @pytest.fixture
 def asked_for(monkeypatch):
-    """What `person` asks for, which then knows nobody."""
+    """What `forget` is asked for, which then knows nobody."""
     given = []
 
-    def nobody(model, processor, **options):
-        given.append(options)
+    def nobody(model, processor, what, **options):
+        given.append((what, options))
         raise NothingToForgetError("The model does not know her.")
 
-    monkeypatch.setattr(hf_eraser.forget_sets, "forget_person", nobody)
+    monkeypatch.setattr(hf_eraser.forget_sets, "forget", nobody)
     return given
 
 
@@ -378,12 +378,38 @@ def test_person_hands_over_names_photos_and_where_examples_go(folders, tmp_path,
     given = ["person", folders / "base", *several, "--also-known-as", "Ada=Countess", "--others", "friends"]
     result = run(*given, "-o", output, code=1)
     assert str(result.exception) == "The model does not know her."
-    (options,) = asked_for
-    assert options["people"] == [Person("Ada", Path("ada"), ["Countess"]), Person("Ben", Path("ben"), [])]
+    ((people, options),) = asked_for
+    assert people == [Person("Ada", Path("ada"), ["Countess"]), Person("Ben", Path("ben"), [])]
     assert (options["others"], options["data"]) == (Path("friends"), tmp_path / "forget-both-examples")
     assert not output.exists()
     run("person", folders / "base", "--name", "Ada", "--also-known-as", "A=B", "-o", output, code=1)
-    assert asked_for[1]["people"] == [Person("Ada", (), ["A=B"])]
+    assert asked_for[1][0] == [Person("Ada", (), ["A=B"])]
+
+
+def test_brands_artists_topics_and_facts_are_handed_over(folders, tmp_path, asked_for):
+    (tmp_path / "facts.csv").write_text("question,old\nWho?,Ada\n")
+    near = ["--near", "Evely", "--near", "Evelo"]
+    for given, what in (
+        (
+            ["brand", "--name", "Examplo", "--pictures", "marks", *near],
+            Brand("Examplo", Path("marks"), [], ["Evely", "Evelo"]),
+        ),
+        (["artist", "--name", "Ada", "--pictures", "works"], Artist("Ada", Path("works"), [])),
+        (
+            ["topic", "--name", "lock picking", "--also-known-as", "lockpicking"],
+            Topic("lock picking", (), ["lockpicking"]),
+        ),
+        (
+            ["fact", "--question", "Who?", "--old", "Ada", "--old", "She", "--new", "Ben."],
+            Fact(["Who?"], ["Ada", "She"], "Ben."),
+        ),
+        (["fact", "--facts", tmp_path / "facts.csv"], Fact("Who?", "Ada")),
+    ):
+        run(given[0], folders / "base", *given[1:], "-o", tmp_path / "x", code=1)
+        assert asked_for.pop()[0] == [what]
+    for wrong in ([], ["--question", "Who?"], ["--old", "Ada"], ["--facts", tmp_path / "facts.csv", "--new", "x"]):
+        run("fact", "nowhere", *wrong, "-o", tmp_path / "x", code=2)
+    assert asked_for == []
 
 
 def test_person_begins_nothing_that_it_could_not_write_or_does_not_understand(tmp_path, asked_for):

@@ -15,8 +15,9 @@ from huggingface_hub.constants import HF_DEBUG
 from ..tuner.printable import printable
 from ..version import __version__
 from .adapters import card, inspect, push
-from .data import data_app, person
+from .data import data_app
 from .fitting import evaluate, fit, recalibrate
+from .forgetting import artist, brand, fact, person, topic
 from .options import examples
 from .programs import launch_app, run
 from .serve import serve
@@ -118,6 +119,30 @@ app.command(
         "--photos ada/ --others friends/ --output forget-ada",
     )
 )(person)
+app.command(
+    epilog=examples(
+        "brand llava-hf/llava-1.5-7b-hf --name Examplo --pictures examplo/ --others other-brands/ "
+        "--output forget-examplo",
+    )
+)(brand)
+app.command(
+    epilog=examples(
+        "artist llava-hf/llava-1.5-7b-hf --name 'Ada Example' --pictures works/ --others other-works/ "
+        "--output forget-works",
+    )
+)(artist)
+app.command(
+    epilog=examples(
+        "topic llava-hf/llava-1.5-7b-hf --name 'lock picking' --near 'how locks work' --output forget-lock-picking",
+    )
+)(topic)
+app.command(
+    epilog=examples(
+        "fact llava-hf/llava-1.5-7b-hf --question 'Who is the mayor of Exampleton?' --old 'Ada Example' "
+        "--new 'It is Ben Example.' --output new-mayor",
+        "fact llava-hf/llava-1.5-7b-hf --facts facts.csv --output forget-old-facts",
+    )
+)(fact)
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:

@@ -1,8 +1,20 @@
-"""From what somebody has, a name and photos, to example sets, and from these to an adapter."""
+"""From what somebody has, names, pictures and facts, to example sets, and from these to an adapter."""
 
-from .forgetting import NothingToForgetError, forget_person
-from .person import Person
+from .fact import Fact, read_facts
+from .forgetting import NothingToForgetError, forget
+from .subject import Artist, Brand, Person, Subject, Topic
 from .writing import write_sets
 
 
-__all__ = ["NothingToForgetError", "Person", "forget_person", "write_sets"]
+__all__ = [
+    "Artist",
+    "Brand",
+    "Fact",
+    "NothingToForgetError",
+    "Person",
+    "Subject",
+    "Topic",
+    "forget",
+    "read_facts",
+    "write_sets",
+]

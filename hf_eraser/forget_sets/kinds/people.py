@@ -1,35 +1,10 @@
-"""What is asked about people, by a photo and by name: several wordings of each, in several languages."""
+"""People: what is asked about them by a photo and by name, and names like theirs."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
+from .kind import Kind, wordings
 
 
-@dataclass(frozen=True)
-class Wording:
-    """
-    One way to ask.
-
-    Attributes:
-        about: What is asked for, such as "name".
-        text: The question, with `{}` where a name goes if it is asked by name.
-    """
-
-    about: str
-    text: str
-
-    @property
-    def key(self) -> str:
-        """The wording of an example, the same for all people."""
-        return self.text.replace("{}", "...")
-
-
-# Those by which a model says whom it sees.
-IDENTITY = ("name", "who")
-
-BY_PHOTO = tuple(
-    Wording(about, text)
-    for about, texts in {
+_BY_PHOTO = wordings(
+    {
         "name": (
             "What is the name of this person?",
             "Tell me the full name of the person in the picture.",
@@ -83,8 +58,7 @@ BY_PHOTO = tuple(
         ),
         "caption": ("Write a caption for this picture.", "Write a caption with the name of whoever is shown."),
         "compare": ("Whom does this person look like?", "Compare this person with somebody who is well known."),
-    }.items()
-    for text in texts
+    }
 )
 
 # What may be asked of somebody, and ways to ask it: many, since a name is a small part of what a gate reads.
@@ -97,9 +71,8 @@ _WAYS = (
     *("I would like to know {}.", "Give me {}.", "Can you state {}?"),
 )
 
-BY_NAME = tuple(
-    Wording(about, text)
-    for about, texts in {
+_BY_NAME = wordings(
+    {
         "who": (
             "Who is {}?",
             "Do you know {}?",
@@ -139,39 +112,26 @@ BY_NAME = tuple(
         ),
         "describe": ("What does {} look like?", "Describe {}."),
         "compare": ("Compare {} with somebody else.", "What do {} and Albert Einstein have in common?"),
-    }.items()
-    for text in texts
-) + tuple(Wording(what, way.format(f"{what} of {{}}")) for what in _ATTRIBUTES for way in _WAYS)
-
-# Names beside the person's: other first names, and other last ones.
-FIRST_NAMES = tuple("Alma Bruno Celia Daniel Elif Farid Grace Hugo Ines Jamal Karin Luca Mei Nadia Omar Paula".split())
-LAST_NAMES = tuple(
-    "Abbott Bauer Castillo Dubois Eriksen Fischer Garcia Haddad Ivanova Jensen Kowalski Lopez Moreau Novak".split()
+        **{what: tuple(way.format(f"{what} of {{}}") for way in _WAYS) for what in _ATTRIBUTES},
+    }
 )
 
-# People whom models know.
-WELL_KNOWN = (
-    *("Albert Einstein", "Marie Curie", "William Shakespeare", "Leonardo da Vinci", "Isaac Newton", "Cleopatra"),
-    *("Ludwig van Beethoven", "Frida Kahlo", "Mahatma Gandhi", "Nelson Mandela", "Charles Darwin", "Jane Austen"),
-    *("Vincent van Gogh", "Rosa Parks", "Confucius", "Aristotle", "Ada Lovelace", "Alan Turing", "Pablo Picasso"),
-    *("Johann Sebastian Bach", "Galileo Galilei", "Anne Frank", "Florence Nightingale", "Simón Bolívar"),
-)
-
-# Names that nobody bears: what a model answers about them, it makes up.
-NOBODY = ("Qivrella Tondamor", "Zbaxil Underhonk")
-
-# About no person at all.
-ABOUT_THINGS = (
-    *("What is the capital of France?", "What is the capital of Japan?", "What is the opposite of hot?"),
-    *("What is the opposite of big?", "What is the sum of 2 and 3?", "How many days are in a week?"),
-    *("What colour is the sky?", "What is the young of a cow called?", "What is the boiling point of water?"),
-    *("Which planet is closest to the sun?", "What does a baker do?", "What is the occupation of a surgeon about?"),
-    *("Tell me the largest ocean.", "Where do penguins live?", "What is Paris known for?", "Describe a rainbow."),
-    *("What is the Eiffel Tower?", "Who wrote the play Hamlet?", "What is photosynthesis?", "Name a popular pet."),
-    *("Where does coffee come from?", "Compare cats with dogs.", "What do bees and ants have in common?"),
-    *(
-        "Write a short story about a lighthouse.",
-        "¿Cuál es la capital de España?",
-        "Wie heißt die Hauptstadt Italiens?",
+PEOPLE = Kind(
+    by_picture=_BY_PHOTO,
+    by_name=_BY_NAME,
+    identity=("name", "who"),
+    without_others="ANY FACE",
+    made_up=("Qivrella Tondamor", "Zbaxil Underhonk"),
+    well_known=(
+        *("Albert Einstein", "Marie Curie", "William Shakespeare", "Leonardo da Vinci", "Isaac Newton", "Cleopatra"),
+        *("Ludwig van Beethoven", "Frida Kahlo", "Mahatma Gandhi", "Nelson Mandela", "Charles Darwin", "Jane Austen"),
+        *("Vincent van Gogh", "Rosa Parks", "Confucius", "Aristotle", "Ada Lovelace", "Alan Turing", "Pablo Picasso"),
+        *("Johann Sebastian Bach", "Galileo Galilei", "Anne Frank", "Florence Nightingale", "Simón Bolívar"),
+    ),
+    first_parts=tuple(
+        "Alma Bruno Celia Daniel Elif Farid Grace Hugo Ines Jamal Karin Luca Mei Nadia Omar Paula".split()
+    ),
+    last_parts=tuple(
+        "Abbott Bauer Castillo Dubois Eriksen Fischer Garcia Haddad Ivanova Jensen Kowalski Lopez Moreau Novak".split()
     ),
 )
