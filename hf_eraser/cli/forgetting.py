@@ -166,7 +166,6 @@ def fact(
         Path | None,
         typer.Option(
             metavar="FILE",
-            exists=True,
             dir_okay=False,
             help="Several facts, in place of the options above: a .csv or .jsonl with question, old, new and near.",
         ),

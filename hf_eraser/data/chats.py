@@ -19,6 +19,12 @@ _SPEAKERS = {
     **{"chatgpt": "assistant", "model": "assistant", "bot": "assistant"},
 }
 
+# Parts as OpenAI's Responses call them.
+_RENAMED = {"input_text": "text", "output_text": "text", "input_image": "image_url"}
+
+# What a message may hold beside its words that a chat template would show the model.
+_CALLS = ("tool_calls", "function_call")
+
 # Where a part of a message holds its picture, in OpenAI's and in transformers' words.
 _PICTURE_KEYS = ("image", "url", "path", "base64")
 
@@ -74,8 +80,12 @@ def read_chat(
     answer = None
     if read[-1]["role"] == "assistant" and not begun:
         answer = _text(read.pop(), where)
-    if not any(message["role"] == "user" for message in read):
-        raise ValueError(f"`{where}` has no message of the user: nothing is asked.")
+    asked: list[Any] = [message["content"] for message in read if message["role"] == "user"]
+    if not asked:
+        roles = brief_names({message["role"] for message in read})
+        raise ValueError(f"`{where}` has no message of the user, but of {roles}: nothing is asked.")
+    if not any(part["type"] == "image" or part["text"].strip() for part in asked[-1]):
+        raise ValueError(f"`{where}` ends with a message of the user that is empty: nothing is asked.")
     if begun and read[-1]["role"] != "assistant":
         raise ValueError(f"`{where}` ends with no message of the assistant, so no answer is begun that could go on.")
     return Chat(tuple(read), answer)
@@ -100,6 +110,10 @@ def _spoken(message: Any, where: str) -> tuple[str, Any]:
         raise TypeError(f"`{where}` must be a dict with 'role' and 'content', got {brief(message)}.")
     if not isinstance(message["role"], str):
         raise TypeError(f"`{where}['role']` must be a text such as 'user', got {brief(message['role'])}.")
+    if calls := [key for key in _CALLS if message.get(key)]:
+        raise ValueError(
+            f"`{where}` has {brief_names(calls)}, which cannot be fitted: leave the tools out of the chat."
+        )
     return message["role"], message["content"]
 
 
@@ -129,7 +143,7 @@ def _part(part: Any, where: str, beside: Iterator[Picture] | None, addresses: bo
         raise TypeError(
             f"`{where}` must be a dict with a 'type', such as {{'type': 'text', 'text': '...'}}, got {brief(part)}."
         )
-    kind = part["type"]
+    kind = _RENAMED.get(part["type"], part["type"])
     # Tables give every part each key that one of them has.
     given = {key: value for key, value in part.items() if value is not None and key != "type"}
     if kind == "text":

@@ -211,7 +211,7 @@ def _read_example(example: Mapping[str, Any], where: str, looks: dict[Any, Look]
     for message in chat.messages:
         text.update(repr(message["role"]).encode())
         for part in message["content"]:
-            text.update(repr(part.get("text", part["type"])).encode())
+            text.update(repr(_encodable(part.get("text", part["type"]), where)).encode())
             if part["type"] == "image":
                 seen.append(_look(part["image"], where, looks))
                 pictures.update(seen[-1].digest)
@@ -279,7 +279,17 @@ def _answers(given: Any, where: str) -> tuple[str, ...]:
     # A table of answers may hold "1984" as a number.
     if not all(isinstance(one, (str, int)) and not isinstance(one, bool) for one in several):
         raise TypeError(f"`{where}['answer']` must be a text, or a list of the right ones, got {brief(given)}.")
-    return tuple(dict.fromkeys(str(one) for one in several))
+    # A table has an empty cell where there is no answer; an empty answer would be held by each.
+    return tuple(dict.fromkeys(text for text in map(str, several) if text.strip()))
+
+
+def _encodable(text: str, where: str) -> str:
+    """A text, if it can be written as bytes: half a character, as broken decoding leaves it, no tokenizer takes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"`{where}` has a text with {text[error.start]!r}, which is half a character.") from None
+    return text
 
 
 def _look(image: Any, where: str, looks: dict[Any, Look]) -> Look:

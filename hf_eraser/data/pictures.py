@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import importlib.util
 import io
@@ -211,6 +212,12 @@ def _opened(image: Any) -> tuple[Image.Image, bool]:
         raise ValueError(_unknown(image)) from error
     except FileNotFoundError as error:
         raise ValueError(f"cannot be read: there is no file {brief(str(image))}.") from error
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise ValueError(f"cannot be read: {one_line(error)}.") from error
+        raise ValueError(
+            f"is no path. If it is base64, give 'data:image/png;base64,...': {brief(str(image))}."
+        ) from error
     except Image.DecompressionBombError as error:
         raise ValueError(
             f"has more pixels than a photo, which may be an attack ({one_line(error)}). Make it smaller first."

@@ -54,6 +54,14 @@ def same_chats(path):
         "OpenAI": {
             "messages": [user({"type": "image_url", "image_url": {"url": f"data:image/png;base64,{BASE64}"}}, ASKED)]
         },
+        "OpenAI, Responses": {
+            "messages": [
+                user(
+                    {"type": "input_image", "image_url": f"data:image/png;base64,{BASE64}"},
+                    {"type": "input_text", "text": ASKED["text"]},
+                )
+            ]
+        },
         "OpenAI, short": {"messages": [user({"type": "image_url", "image_url": path}, ASKED)]},
         "TRL": {"messages": with_place, "images": [picture()]},
         "TRL, no place": {"messages": said, "images": [picture()]},
@@ -179,6 +187,14 @@ BROKEN = {
         "ends with an answer that is no text",
     ),
     "nothing asked": ({"messages": [{"role": "system", "content": "Be kind."}]}, "has no message of the user"),
+    "only blanks": ({"messages": [{"role": "user", "content": " \n"}]}, "the user that is empty: nothing is asked"),
+    "no user": ({"messages": [{"role": "human", "content": "Who?"}]}, r"of the user, but of \['human'\]"),
+    "a tool": (
+        {"messages": [HELLO, {"role": "assistant", "content": "", "tool_calls": [{"id": 1}]}, HELLO]},
+        r"\[1\]` has \['tool_calls'\], which cannot be fitted",
+    ),
+    "half a character": ({"messages": [{"role": "user", "content": "Who \ud83d?"}]}, "which is half a character"),
+    "base64 as a path": ({"prompt": "?", "image": BASE64}, "is no path. If it is base64, give 'data:image"),
     "only an answer": ({"messages": [{"role": "assistant", "content": "Ada."}]}, "has no message of the user"),
     "an unknown speaker": ({"conversations": [{"from": "tool", "value": "3"}]}, r"\['from'\]` must be one of"),
     "neither": ({"image": picture()}, "must have one of 'prompt', 'messages' and 'conversations'"),

@@ -95,6 +95,8 @@ def test_every_column_that_is_not_known_is_named_at_once_with_what_it_may_be():
         (42, ("42",)),
         (["Ada", "Countess", "Ada"], ("Ada", "Countess")),
         ([], ()),
+        ("", ()),
+        (["", " ", "Ada"], ("Ada",)),
         (None, ()),
     ],
 )
