@@ -12,6 +12,9 @@ from .tensors import SteeringTensors
 
 _LONGEST = 100
 
+# What PEFT calls the modules that it wraps others in, and looks for in the names of tensors.
+_WRAPPERS = ("base_layer", "base_model", "modules_to_save", "original_module")
+
 
 def check_adapter_name(name: object, layers: Iterable[str]) -> None:
     """
@@ -32,7 +35,7 @@ def check_adapter_name(name: object, layers: Iterable[str]) -> None:
         problem = "means the base model, in `adapter_names`"
     elif hasattr(SteeringTensors(Switch()), name) or (name.startswith("__") and name.endswith("__")):
         problem = "is the name of an attribute that every module has"
-    elif name in {*TENSOR_KINDS, *(part for layer in layers for part in layer.split(".") if not part.isdigit())}:
+    elif name in {*TENSOR_KINDS, *_WRAPPERS, *(part for layer in layers for part in layer.split(".") if not part.isdigit())}:
         problem = "is part of the names of this model's parameters, by which its tensors are told from others"
     else:
         return

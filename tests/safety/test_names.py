@@ -25,7 +25,7 @@ from tests.helpers.adapters import PROMPTS, attach, batch_of, logits
 REFUSED = [
     *("merge", "keys", "training", "forward", "tensors", "_parameters", "merged_adapters", "__class__", "__init__"),
     *("a.b", "..", "", " ", "a/b", "/etc", "a\\b", "a\nb", "\x1b[2K", "a\u202eb", "x" * 300, 3),
-    *("model", "language_model", "layers", "steering_direction", "__base__"),
+    *("model", "language_model", "layers", "steering_direction", "__base__", "base_layer", "base_model"),
 ]
 
 
