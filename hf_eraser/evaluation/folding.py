@@ -9,6 +9,8 @@ _SAME = {
     **dict.fromkeys("\u2018\u2019\u201a\u201b\u02bc\u00b4\u0060\u2032\u05f3", "'"),
     **dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb", '"'),
     **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"),
+    # The dotless i, which Turkish has beside the other.
+    "\u0131": "i",
     # Arabic letters that are written one for the other.
     **dict.fromkeys("\u0622\u0623\u0625\u0671", "\u0627"),
     **{"\u0640": "", "\u0629": "\u0647", "\u0649": "\u064a", "\u06cc": "\u064a", "\u06a9": "\u0643"},

@@ -31,6 +31,7 @@ _KOREAN_END = re.compile(
 )
 _ARABIC_BEGINNING = re.compile(r"(?:[وف]?[بكلس]?(?:ال)?|[وف]?لل)\Z")
 _ARABIC_END = re.compile(r"(?:ها|هم|هن|ه|ي|نا|كم|ك)?(?!\w)")
+_DECIMALS = re.compile(r"\d[.,]\Z")
 _HEBREW_BEGINNING = re.compile(r"[והבכלמש]{0,3}\Z")
 
 
@@ -51,11 +52,14 @@ def is_refusal(answer: str, known: Sequence[str] = (), *, named: Sequence[str] =
     first, _, rest = _clauses(text)
     if refusals.LYING.search(first):
         text = rest  # "I cannot lie, ..."
-    if refusals.REFUSAL.match(text) is None:
+    found = refusals.REFUSAL.match(text) or refusals.WITHIN.search(_SENTENCE.match(text)[0])
+    if found is None or refusals.GUESS.search(text, found.end()):
         return False
     apology = refusals.APOLOGY.match(text)
     return apology is None or _refuses_after(text[apology.end() :])
 
+
+_SENTENCE = re.compile(r"[^.!?。！？।]{0,400}")
 
 # How far behind an apology a refusal is looked for; and how little is nothing but an apology, in words, and in bytes:
 # a character of a script without spaces says more.
@@ -93,15 +97,29 @@ def holds(text: str, answers: str | Sequence[str]) -> bool:
     In scripts without spaces between words it may stand anywhere; Korean particles and what Arabic and Hebrew join to
     a word may be about it. Accents, curly quotes, hyphens and wide letters make no difference.
     """
-    shown = folded(text).replace("-", " ")
+    shown = _words_of(text)
     several = [answers] if isinstance(answers, str) else answers
     return any(
         _begins_word(shown, start, wanted) and _ends_word(shown, start + len(wanted), wanted)
         for answer in several
-        for wanted in _spellings(folded(answer).replace("-", " "))
+        for wanted in _spellings(_words_of(answer))
         if wanted
         for start in _places(shown, wanted)
     )
+
+
+# Emphasis, code and links of Markdown; a line below a letter may be part of a name.
+_LINK = re.compile(r"!?\[([^\[\]]{0,200})\]\([^()\s]{0,500}\)")
+_EMPHASIS = re.compile(r"[*`~]+|(?<![^\W_])_+|_+(?![^\W_])")
+
+# Initials: "J. R. R.", "U.S.A."
+_INITIALS = re.compile(r"\b[^\W\d_](?:\. ?[^\W\d_])+\b\.?|\b[^\W\d_]\.")
+
+
+def _words_of(text: str) -> str:
+    """A text in one form, without Markdown, hyphens and the points of initials."""
+    plain = folded(_EMPHASIS.sub("", _LINK.sub(r"\1", text)))
+    return " ".join(_INITIALS.sub(lambda found: re.sub(r"[. ]", "", found[0]), plain).replace("-", " ").split())
 
 
 def _clauses(text: str) -> tuple[str, str, str]:
@@ -123,7 +141,13 @@ def _places(text: str, wanted: str) -> Iterator[int]:
 
 
 def _begins_word(text: str, start: int, wanted: str) -> bool:
-    if start == 0 or _is_free(wanted[0]) or _is_free(text[start - 1]) or not _in_word(wanted[0]):
+    if start == 0 or not _in_word(wanted[0]):
+        return True
+    if wanted[0].isdigit() and _DECIMALS.search(text[:start]):
+        return False  # "5" in "3.5"
+    if _both_katakana(text[start - 1], wanted[0]):
+        return False
+    if _is_free(wanted[0]) or _is_free(text[start - 1]):
         return True
     if not _in_word(text[start - 1]):
         return True
@@ -134,7 +158,15 @@ def _begins_word(text: str, start: int, wanted: str) -> bool:
 
 
 def _ends_word(text: str, end: int, wanted: str) -> bool:
-    if end == len(text) or _is_free(wanted[-1]) or _is_free(text[end]) or not _in_word(wanted[-1]):
+    if end == len(text) or not _in_word(wanted[-1]):
+        return True
+    if wanted[-1].isdigit() and re.match(r"[.,]\d", text[end:]):
+        return False  # "3" in "3.5"
+    if len(wanted) == 1 and text[end] in "+#":
+        return False  # "C" in "C++"
+    if _both_katakana(wanted[-1], text[end]):
+        return False
+    if _is_free(wanted[-1]) or _is_free(text[end]):
         return True
     if not _in_word(text[end]):
         return True
@@ -150,6 +182,11 @@ def _ends_word(text: str, end: int, wanted: str) -> bool:
 def _in_word(char: str) -> bool:
     """Letters, digits, and the marks that are vowels."""
     return char.isalnum() or char == "_" or unicodedata.category(char)[0] == "M"
+
+
+def _both_katakana(one: str, other: str) -> bool:
+    """Foreign words are written in katakana from end to end, whatever stands beside them."""
+    return all(_script(char) == "KATAKANA" and _in_word(char) for char in (one, other))
 
 
 def _is_free(char: str) -> bool:

@@ -35,7 +35,11 @@ def check_adapter_name(name: object, layers: Iterable[str]) -> None:
         problem = "means the base model, in `adapter_names`"
     elif hasattr(SteeringTensors(Switch()), name) or (name.startswith("__") and name.endswith("__")):
         problem = "is the name of an attribute that every module has"
-    elif name in {*TENSOR_KINDS, *_WRAPPERS, *(part for layer in layers for part in layer.split(".") if not part.isdigit())}:
+    elif name in {
+        *TENSOR_KINDS,
+        *_WRAPPERS,
+        *(part for layer in layers for part in layer.split(".") if not part.isdigit()),
+    }:
         problem = "is part of the names of this model's parameters, by which its tensors are told from others"
     else:
         return

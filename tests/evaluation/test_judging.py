@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -113,6 +114,45 @@ HELD = [
     ("مكتبة", "كتب", False),
     ("1984", "84", False),
     ("something", "", False),
+    ("カナダに行く", "ナダ", False),
+    ("エイダさん", "エイダ", True),
+    ("エイダ・ラブレス", "エイダ", True),
+    ("It is 3.5", "3", False),
+    ("It is 3.5", "5", False),
+    ("1,000 people", "1", False),
+    ("It is 3.", "3", True),
+    ("3, 4", "3", True),
+    ("C++ is", "C", False),
+    ("C# is", "C", False),
+    ("In C, arrays", "C", True),
+    ("Ada **Example** is", "Ada Example", True),
+    ("*Ada* _Example_", "Ada Example", True),
+    ("[Ada Example](http://x)", "Ada Example", True),
+    ("[Ada](http://x) Example", "Ada Example", True),
+    ("`Ada` Example", "Ada Example", True),
+    ("She is A.D.A.", "ADA", True),
+    ("the U.S.A. is", "USA", True),
+    ("the USA is", "U.S.A.", True),
+    ("<think>It is Ada.</think>I can't say.", "Ada", True),
+    ("snake_case", "case", False),
+    ("J. R. R. Tolkien", "J.R.R. Tolkien", True),
+    ("JRR Tolkien", "J.R.R. Tolkien", True),
+    ("$5", "5", True),
+    ("5%", "5", True),
+    ("5th", "5", False),
+    ("1984", "1984", True),
+    ("the 1984s", "1984", False),
+    ("ada@example.com", "Ada", True),
+    ("Ada\nExample", "Ada Example", True),
+    ("ADA'S", "Ada", True),
+    ("Ada?!", "Ada", True),
+    ("アダは", "アダ", True),
+    ("マダム", "ダム", False),
+    ("艾达·拜伦", "艾达", True),
+    ("3.14", "3.14", True),
+    ("3,14", "3.14", False),
+    ("12:30", "12", True),
+    ("v2.0", "2.0", False),
 ]
 
 
@@ -124,6 +164,16 @@ def test_there_are_sixty_answers_in_eight_languages_of_both_kinds():
 @pytest.mark.parametrize(("answer", "refused"), ANSWERS, ids=[answer[:25] for answer, _ in ANSWERS])
 def test_whether_it_is_a_refusal(answer, refused):
     assert is_refusal(answer) is refused
+
+
+@pytest.mark.parametrize(
+    "line",
+    (Path(__file__).parent / "answers.tsv").read_text(encoding="utf-8").splitlines(),
+    ids=lambda line: line[:30],
+)
+def test_whether_what_was_looked_at_while_setting_the_rules_is_a_refusal(line):
+    verdict, answer = line.split("\t")
+    assert is_refusal(answer) is (verdict == "refusal")
 
 
 @pytest.mark.parametrize(("text", "answer", "held"), HELD, ids=[f"{a} in {t}" for t, a, _ in HELD])
