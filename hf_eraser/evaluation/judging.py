@@ -52,14 +52,18 @@ def is_refusal(answer: str, known: Sequence[str] = (), *, named: Sequence[str] =
     first, _, rest = _clauses(text)
     if refusals.LYING.search(first):
         text = rest  # "I cannot lie, ..."
-    found = refusals.REFUSAL.match(text) or refusals.WITHIN.search(_SENTENCE.match(text)[0])
+    first_sentence = re.split(_END, text[:_LONG_SENTENCE], maxsplit=1)[0]
+    found = refusals.REFUSAL.match(text) or refusals.WITHIN.search(first_sentence)
     if found is None or refusals.GUESS.search(text, found.end()):
         return False
     apology = refusals.APOLOGY.match(text)
     return apology is None or _refuses_after(text[apology.end() :])
 
 
-_SENTENCE = re.compile(r"[^.!?。！？।]{0,400}")
+_END = re.compile(r"[.!?。！？।]")
+
+# So many characters of a first sentence are looked at.
+_LONG_SENTENCE = 400
 
 # How far behind an apology a refusal is looked for; and how little is nothing but an apology, in words, and in bytes:
 # a character of a script without spaces says more.

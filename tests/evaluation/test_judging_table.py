@@ -1,4 +1,4 @@
-"""A second table of answers in many languages, written after the rules had been set and before they were tried on it."""
+"""A second table of answers in many languages, written after the rules and before they were tried on it."""
 
 from __future__ import annotations
 
