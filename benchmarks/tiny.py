@@ -179,12 +179,12 @@ def tiny_config(cls: Any, **own: Any) -> Any:
         if "__init__" in vars(base):
             accepted |= set(inspect.signature(base.__init__).parameters)
     own = {**_CORRECTIONS.get(cls.model_type, {}), **own}
-    # Where a list is the default, as many parts are sized, each its own way.
-    sizes = {
-        name: value
-        for name, value in _SIZES.items()
-        if name in accepted and (isinstance(value, list) or not isinstance(getattr(cls, name, None), list | tuple))
-    }
+    sizes = {name: value for name, value in _SIZES.items() if name in accepted}
+    for name, value in list(sizes.items()):
+        default = getattr(cls, name, None)
+        if isinstance(default, list | tuple) and not isinstance(value, list):
+            # Height and width, say; where each of several parts has its own size, those stay.
+            sizes[name] = [value] * len(default) if len(set(default)) == 1 else default
     for name, part in (getattr(cls, "sub_configs", None) or {}).items():
         if part is AutoConfig:
             default = getattr(cls(), name, None)

@@ -124,7 +124,7 @@ def _arguments(model: PreTrainedModel, pixels: Tensor) -> Iterator[Inputs]:
     """What a model takes beside the pixels to tell how these lie in the picture."""
     taken = inspect.signature(model.forward).parameters
     side = _size(model, "image_size", 32)
-    for count in {_SIDE**2, pixels.shape[0], pixels.shape[1]}:
+    for count in dict.fromkeys((_SIDE**2, pixels.shape[0], pixels.shape[1])):
         across = math.isqrt(count)
         places = torch.arange(across**2)
         grid = torch.tensor([[1, across, across]])
@@ -135,7 +135,6 @@ def _arguments(model: PreTrainedModel, pixels: Tensor) -> Iterator[Inputs]:
             "target_sizes": grid[:, 1:],
             "image_sizes": torch.tensor([[side, side]]),
             "image_merge_sizes": torch.tensor([2]),
-            "image_position_ids": torch.stack([places % across, places // across], dim=-1)[None],
             "image_token_pooling": places.view(-1, across),  # which patches become one token
             "image_grids": torch.tensor([[1, across, 0, 0]]),
             "high_res_pixel_values": torch.ones(1, 3, side, side),
@@ -143,6 +142,8 @@ def _arguments(model: PreTrainedModel, pixels: Tensor) -> Iterator[Inputs]:
             "aspect_ratio_ids": torch.ones(1, 1, dtype=torch.long),
             "aspect_ratio_mask": torch.ones(1, 1, 4, dtype=torch.long),
         }
+        if pixels.ndim == 3:  # by picture
+            known["image_position_ids"] = torch.stack([places % across, places // across], dim=-1)[None]
         arguments = {name: value for name, value in known.items() if name in taken}
         yield arguments
         if "pixel_attention_mask" in taken:
