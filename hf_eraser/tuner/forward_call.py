@@ -259,7 +259,8 @@ class SteeringCall:
         decision.complete = end is None or past + length >= end
         if torch.compiler.is_compiling():
             return call
-        if past == 0 and decision.complete:
+        # A mask of places that marks none says that there is no picture, whatever fills the place of pixels.
+        if past == 0 and decision.complete and marked is None:
             check_pictures(arguments, call.image_mask)
         if packing is None:
             so_far = max((sums.pictures for sums in call.earlier_sums.values()), default=0)

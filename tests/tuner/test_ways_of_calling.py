@@ -315,6 +315,22 @@ def test_models_whose_generate_goes_round_their_forward_are_steered(kind):
     assert [type(part) for part in model.modules()] == classes
 
 
+@torch.no_grad()
+def test_a_mask_of_which_pictures_each_token_sees_tells_prompts_with_and_without_apart():
+    # Without a placeholder in sight, and with pixels even where there is no picture.
+    model = build_tiny("idefics", "image-text-to-text")
+    inputs, _ = with_picture(model, torch.tensor([[11, 12, 13, 14, 15, 16]]), 1)
+    assert model.config.to_dict().keys().isdisjoint({"image_token_id", "image_token_index"})
+    attach(model, layers_to_transform=[2], readout="image")
+    scores = {}
+    for first in (0, 4, inputs["input_ids"].shape[1]):
+        inputs["image_attention_mask"][:, :first] = 0
+        [decisions] = gate_decisions(model, inputs)
+        ((modality, scores[first]),) = [(gate.modality, gate.score) for gate in decisions["default"]]
+        assert modality == ("text" if first == inputs["input_ids"].shape[1] else "image")
+    assert scores[0] != scores[4]
+
+
 @pytest.mark.parametrize("kind", ["gpt2", "gptj", "falcon", "bloom", "mpt", "codegen", "rwkv"])
 @torch.no_grad()
 def test_layers_are_found_whatever_they_are_called(kind):
