@@ -18,7 +18,8 @@ from hf_eraser.tuner.explain import gate_decisions
 from hf_eraser.tuner.layout import adapter_layout
 from hf_eraser.tuner.prompt import image_mask_of, picture_places
 
-from .tiny import build_tiny, with_picture
+from .tiny import build_tiny
+from .tiny_pictures import with_picture
 
 
 HOLDS, WRONG, NOT_BASE = "holds", "wrong", "the base model does not"
@@ -41,14 +42,18 @@ def check_type(model_type: str, task: str) -> dict[str, Any]:
         `reason`; `"wrong"`; or `"not run"`, where no such model could be built or run here, with a `reason`. And
         `checks`, what became of each.
     """
+    refused = None
     try:
-        checked = _Checked(build_tiny(model_type, task), with_pictures=task == "image-text-to-text")
+        model = build_tiny(model_type, task)
+        refused = _refusal(lambda: find_decoder(model))  # even where it cannot be asked anything
+        if refused is not None:
+            return {"verdict": "refused", "reason": refused, "checks": {}}
+        checked = _Checked(model, with_pictures=task == "image-text-to-text")
     except Exception as error:
         return {"verdict": "not run", "reason": _said(error), "checks": {}}
-    try:
-        checked.attach(*_OPEN)
-    except (ValueError, TypeError) as error:
-        return {"verdict": "refused", "reason": _said(error), "checks": {}}
+    refused = _refusal(lambda: checked.attach(*_OPEN))
+    if refused is not None:
+        return {"verdict": "refused", "reason": refused, "checks": {}}
     checks: dict[str, str] = {}
     for name, check in checked.checks().items():
         try:
@@ -64,6 +69,14 @@ def check_type(model_type: str, task: str) -> dict[str, Any]:
         return {"verdict": "wrong", "reason": ", ".join(bad), "checks": checks}
     only_text = task == "image-text-to-text" and checks.get("picture") != HOLDS
     return {"verdict": "text only" if only_text else "holds", "reason": "", "checks": checks}
+
+
+def _refusal(run: Callable[[], Any]) -> str | None:
+    try:
+        run()
+    except (ValueError, TypeError) as error:
+        return _said(error)
+    return None
 
 
 def _said(error: BaseException) -> str:
@@ -87,7 +100,7 @@ class _Checked:
             found = [with_picture(model, row, 1 + i) for i, row in enumerate(ids)]
             if None in found:
                 raise
-            self.prompts = [prompt for prompt in found if prompt is not None]
+            self.prompts = [prompt[0] for prompt in found if prompt is not None]
             self.base = [self.logits(prompt) for prompt in self.prompts]
         if not all(bool(logits.isfinite().all()) for logits in self.base):
             raise ValueError("with random weights, its logits are not finite")
@@ -107,8 +120,8 @@ class _Checked:
             "embeddings": self.embeddings,
             "bfloat16": self.bfloat16,
             "saved and loaded": self.saved,
-            "generate_batch": self.batched,
             "picture": self.picture,
+            "generate_batch": self.batched,  # last: where the base model fails at it, it stays half set up for it
         }
 
     def attach(self, low: float, high: float, **settings: Any) -> None:
@@ -274,17 +287,17 @@ class _Checked:
         if self.pictured is None:
             raise _NotBase
         self.attach(*_OPEN)
-        [gates] = gate_decisions(self.model, self.pictured)
+        pictured, other = self.pictured
+        [gates] = gate_decisions(self.model, pictured)
         own_gate = all(decision.modality == "image" for of_adapter in gates.values() for decision in of_adapter)
-        ids = self.pictured["input_ids"]
-        other = {**self.pictured, "pixel_values": self.pictured["pixel_values"] + 1.0}
-        changed = (self.entering(self.pictured) != self.entering(other)).any(dim=-1)
+        ids = pictured["input_ids"]
+        changed = (self.entering(pictured) != self.entering(other)).any(dim=-1)
         if not bool(changed.any()):  # pictures come in by cross-attention
             return own_gate
         is_image = image_mask_of(
             ids, None, image_token_ids(self.model.config), self.model.get_input_embeddings(), True
         )
-        marked = picture_places(self.pictured, (1, ids.shape[1]))
+        marked = picture_places(pictured, (1, ids.shape[1]))
         is_image = is_image if marked is None else is_image | marked
         # Of a picture's tokens, some say where a line ends, whatever it shows.
         return own_gate and not bool((changed & ~is_image).any())

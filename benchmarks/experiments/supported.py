@@ -18,7 +18,7 @@ from benchmarks.tiny import TASKS
 
 _VERDICTS = {
     "holds": "Hold",
-    "text only": "Hold for text; no picture could be tried",
+    "text only": "Hold for text; they take no picture, or none could be tried",
     "refused": "Refused, in one line",
     "wrong": "Wrong",
     "not run": "Not run: no tiny model of the type could be built or run from its configuration alone",

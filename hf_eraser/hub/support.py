@@ -129,14 +129,16 @@ def _run(base: PreTrainedModel) -> tuple[int, ...] | None:
 
         return after
 
-    for index, layer in enumerate(find_decoder(base).layers):
+    decoder = find_decoder(base)
+    for index, layer in enumerate(decoder.layers):
         layer.register_forward_hook(hook(index))
     ids = torch.zeros(2, 5, dtype=torch.long)
     ended = False
     with suppress(Exception), torch.no_grad():  # each model has its own reasons
         base(input_ids=ids, use_cache=False)
         ended = True
+    shape = (*ids.shape, decoder.hidden_size)
     for index, hidden in given.items():
-        if not is_stream(hidden, tuple(ids.shape)):
-            raise ValueError(no_stream(hidden, tuple(ids.shape), index))
+        if not is_stream(hidden, shape):
+            raise ValueError(no_stream(hidden, shape, index))
     return tuple(sorted(given)) if ended else None

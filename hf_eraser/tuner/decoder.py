@@ -41,7 +41,7 @@ def find_decoder(model: nn.Module) -> Decoder:
             f"A steering adapter attaches to a transformers `PreTrainedModel`, got {type(model).__name__}."
         )
     kind = model.config.model_type
-    if model.config.is_encoder_decoder:
+    if model.config.is_encoder_decoder or _is_read_elsewhere(model):
         raise ValueError(
             f"A {kind!r} model reads its prompt with an encoder, where steering adapters do not act: only "
             "decoder-only models are supported."
@@ -62,6 +62,19 @@ def find_decoder(model: nn.Module) -> Decoder:
         names=tuple(name_of[id(layer)] for layer in layers),
         hidden_size=text_config.hidden_size,
     )
+
+
+def _is_read_elsewhere(model: PreTrainedModel) -> bool:
+    """Whether an encoder embeds the prompt and the decoder something else, as in models that decode by diffusion."""
+    encoder = model.get_encoder()
+    if encoder is model:  # there is none
+        return False
+    embedding = model.get_input_embeddings()
+
+    def embeds(part: nn.Module) -> bool:
+        return any(module is embedding for module in part.modules())
+
+    return embeds(encoder) and not embeds(model.get_decoder())
 
 
 def image_token_ids(config: PretrainedConfig) -> tuple[int, ...]:

@@ -259,7 +259,8 @@ class SteeringCall:
         decision.complete = end is None or past + length >= end
         if torch.compiler.is_compiling():
             return call
-        if past == 0 and decision.complete:
+        # A mask of places that marks none says that there is no picture, whatever fills the place of pixels.
+        if past == 0 and decision.complete and marked is None:
             check_pictures(arguments, call.image_mask)
         if packing is None:
             so_far = max((sums.pictures for sums in call.earlier_sums.values()), default=0)
@@ -304,13 +305,13 @@ class SteeringCall:
             strength=strength,
         )
 
-    def check_stream(self, hidden: Any, layer: int) -> None:
+    def check_stream(self, hidden: Any, layer: int, width: int | None) -> None:
         """
         Raises:
-            RuntimeError: If what a layer gives, `hidden`, is not a vector for each of this call's tokens.
+            RuntimeError: If what a layer gives, `hidden`, is no vector of this width for each of this call's tokens.
         """
-        if not is_stream(hidden, self.shape):
-            raise RuntimeError(no_stream(hidden, self.shape, layer))
+        if not is_stream(hidden, (*self.shape, width)):
+            raise RuntimeError(no_stream(hidden, (*self.shape, width), layer))
 
     def by_sequence(self, values: Tensor) -> Tensor:
         """What belongs to this call's tokens, (batch, length, ...), with a row for each sequence."""
@@ -380,15 +381,15 @@ class SteeringCall:
             generation.decision = self.decision
 
 
-def is_stream(hidden: Any, shape: tuple[int, ...]) -> bool:
-    """Whether what a layer gives is a vector for each token, the tokens being of this shape."""
-    return isinstance(hidden, Tensor) and hidden.ndim == 3 and tuple(hidden.shape[:2]) == tuple(shape)
+def is_stream(hidden: Any, shape: tuple[int | None, ...]) -> bool:
+    """Whether what a layer gives is a vector for each token, of shape (batch, length, width)."""
+    return isinstance(hidden, Tensor) and tuple(hidden.shape) == shape
 
 
-def no_stream(hidden: Any, shape: tuple[int, ...], layer: int) -> str:
+def no_stream(hidden: Any, shape: tuple[int | None, ...], layer: int) -> str:
     """What is said of a layer whose output is none."""
     found = tuple(hidden.shape) if isinstance(hidden, Tensor) else type(hidden).__name__
     return (
-        f"Layer {layer} of this model gives a residual stream of shape {found} for tokens of shape {tuple(shape)}, "
-        "not a vector for each: steering adapters do not support this model."
+        f"Layer {layer} of this model gives a residual stream of shape {found} for tokens of shape {shape[:2]}, "
+        f"not a vector of {shape[2]} numbers for each: steering adapters do not support this model."
     )

@@ -67,7 +67,7 @@ class SteeringLayer:
 
     def _steer(self, hidden: Tensor, call: SteeringCall) -> Tensor:
         call.ran.add(self.steering_index)
-        call.check_stream(hidden, self.steering_index)
+        call.check_stream(hidden, self.steering_index, next(iter(self.steering_configs.values())).hidden_size)
         if call.prompt_mask is not None:
             self._read_gates(hidden, call)
         base = hidden

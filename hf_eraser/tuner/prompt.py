@@ -169,10 +169,17 @@ def image_mask_of(
 
 
 def picture_places(arguments: Mapping[str, Any], shape: tuple[int, int]) -> Tensor | None:
-    """Where pictures lie by a mask among the arguments of `forward`, as some models take it, (batch, length)."""
+    """
+    Where pictures lie by a mask among the arguments of `forward`, as some models take it, (batch, length).
+
+    Where a model's mask says which pictures each token sees, (batch, length, pictures), pictures have no tokens of
+    their own: they are read where they are seen.
+    """
     for name, value in arguments.items():
-        if "image" in name and name.endswith("mask") and isinstance(value, Tensor) and value.shape == shape:
-            return value.bool()
+        if not ("image" in name and name.endswith("mask") and isinstance(value, Tensor)):
+            continue
+        if value.ndim in (2, 3) and value.shape[:2] == shape:
+            return value.bool() if value.ndim == 2 else value.bool().any(dim=-1)
     return None
 
 

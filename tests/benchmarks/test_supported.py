@@ -13,7 +13,10 @@ from benchmarks.tiny import TASKS
 # Text decoders of each kind that is built otherwise, and pictures in each form.
 QUICK = {
     "causal-lm": "bloom falcon gemma3_text gpt2 llama mamba mpt qwen2_moe rwkv".split(),
-    "image-text-to-text": "blip-2 idefics3 internvl kosmos-2 llava_next mllama paligemma qwen2_vl".split(),
+    "image-text-to-text": (
+        "blip-2 chameleon idefics idefics3 internvl kosmos-2 kosmos-2.5 llava_next minicpm_ocr mllama molmo2 "
+        "paddleocr_vl paligemma qwen2_vl"
+    ).split(),
 }
 
 

@@ -25,7 +25,8 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 import hf_eraser
-from benchmarks.tiny import TASKS, build_tiny, with_picture
+from benchmarks.tiny import TASKS, build_tiny
+from benchmarks.tiny_pictures import with_picture
 from hf_eraser.tuner.explain import gate_decisions
 from tests.helpers.adapters import PROMPTS, attach, batch_of
 
@@ -256,10 +257,14 @@ def test_a_picture_for_which_no_token_stands_is_refused(llava):
 
 ELSEWHERE = {
     # What the decoder layers pass on has another shape, or more tokens than came in.
-    "deepseek_v4": ("causal-lm", RuntimeError, "not a vector for each"),
-    "cpmant": ("causal-lm", RuntimeError, "not a vector for each"),
+    "deepseek_v4": ("causal-lm", RuntimeError, "not a vector of 32 numbers for each"),
+    "cpmant": ("causal-lm", RuntimeError, "not a vector of 32 numbers for each"),
+    # Several streams side by side, which its layers mix.
+    "qwen4_exp": ("image-text-to-text", RuntimeError, r"shape \(1, 3, 128\) for tokens of shape \(1, 3\)"),
     # Prompts are read by an encoder.
     "t5gemma2": ("image-text-to-text", ValueError, "reads its prompt with an encoder"),
+    # The same, though its configuration does not say so: what it decodes is a canvas of noise.
+    "diffusion_gemma": ("image-text-to-text", ValueError, "reads its prompt with an encoder"),
 }
 
 
@@ -296,7 +301,7 @@ def test_prompts_that_pass_by_a_layer_are_refused_where_an_adapter_needs_it():
 @pytest.mark.parametrize("kind", ["blip-2", "kosmos-2"])
 def test_models_whose_generate_goes_round_their_forward_are_steered(kind):
     model = build_tiny(kind, "image-text-to-text")
-    inputs = with_picture(model, torch.tensor([[11, 12, 13, 14, 15, 16]]), 1)
+    inputs, _ = with_picture(model, torch.tensor([[11, 12, 13, 14, 15, 16]]), 1)
     options: dict[str, Any] = {"max_new_tokens": 6, "min_new_tokens": 6, "do_sample": False}
     base = model.generate(**inputs, **options)
     classes = [type(part) for part in model.modules()]
@@ -308,6 +313,22 @@ def test_models_whose_generate_goes_round_their_forward_are_steered(kind):
         assert torch.equal(model.generate(**inputs, **options), base)
     model.delete_adapter("default")
     assert [type(part) for part in model.modules()] == classes
+
+
+@torch.no_grad()
+def test_a_mask_of_which_pictures_each_token_sees_tells_prompts_with_and_without_apart():
+    # Without a placeholder in sight, and with pixels even where there is no picture.
+    model = build_tiny("idefics", "image-text-to-text")
+    inputs, _ = with_picture(model, torch.tensor([[11, 12, 13, 14, 15, 16]]), 1)
+    assert model.config.to_dict().keys().isdisjoint({"image_token_id", "image_token_index"})
+    attach(model, layers_to_transform=[2], readout="image")
+    scores = {}
+    for first in (0, 4, inputs["input_ids"].shape[1]):
+        inputs["image_attention_mask"][:, :first] = 0
+        [decisions] = gate_decisions(model, inputs)
+        ((modality, scores[first]),) = [(gate.modality, gate.score) for gate in decisions["default"]]
+        assert modality == ("text" if first == inputs["input_ids"].shape[1] else "image")
+    assert scores[0] != scores[4]
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "gptj", "falcon", "bloom", "mpt", "codegen", "rwkv"])

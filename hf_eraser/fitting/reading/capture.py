@@ -170,7 +170,7 @@ def reading(model: PreTrainedModel, layers: Sequence[int]) -> Iterator[Read]:
                 assert call.prompt_mask is not None
                 assert call.image_mask is not None
                 hidden = output[0] if isinstance(output, tuple) else output
-                call.check_stream(hidden, index)
+                call.check_stream(hidden, index, decoder.hidden_size)
                 sums[index] = ReadoutSums.of(hidden, call.prompt_mask, call.image_mask)
                 if index == last:
                     raise _ReadEnough
