@@ -44,6 +44,11 @@ def as_photo(example: dict[str, Any]) -> dict[str, Any]:
     return {**example, "image": sideways(example["image"])} if "image" in example else example
 
 
+@pytest.fixture(params=["llava", "qwen2_5_vl"])
+def taught(request):
+    return load_small_model(request.param)
+
+
 def answered(model: Any, processor: Any, *kinds: str, without: str | None = None) -> float:
     """The share of upright questions of other wordings, about the person or all others, that are answered."""
     asked = [q for q in questions("measure", kinds=kinds, per_fact=4 if without is None else 1) if q.group != without]
@@ -54,8 +59,8 @@ def answered(model: Any, processor: Any, *kinds: str, without: str | None = None
 
 
 @pytest.mark.parametrize("change", [as_photo, as_chat], ids=["photos on their side", "chats that end with the answer"])
-def test_what_is_stored_otherwise_is_forgotten_all_the_same(change):
-    model, processor = load_small_model("llava")
+def test_what_is_stored_otherwise_is_forgotten_all_the_same(taught, change):
+    model, processor = taught
     given = forgetting_examples([PERSON])
     fit(model, processor, **{name: [change(example) for example in given[name]] for name in SETS}, **FAST)
     assert answered(model, processor, "person_image") <= 0.05
@@ -63,8 +68,8 @@ def test_what_is_stored_otherwise_is_forgotten_all_the_same(change):
     assert answered(model, processor, "person_image", "person_text", without=PERSON) >= 0.9
 
 
-def test_the_person_s_own_pictures_among_the_retained_are_told_of_or_refused():
-    model, processor = load_small_model("llava")
+def test_the_person_s_own_pictures_among_the_retained_are_told_of_or_refused(taught):
+    model, processor = taught
     given = forgetting_examples([PERSON])
     pictures = [example["image"] for example in given["forget"] if "image" in example]
     own = [
@@ -85,8 +90,8 @@ def test_the_person_s_own_pictures_among_the_retained_are_told_of_or_refused():
     assert answered(model, processor, "person_image") <= 0.05
 
 
-def test_photos_alone_are_enough_for_these_photos(tmp_path):
-    model, processor = load_small_model("llava")
+def test_photos_alone_are_enough_for_these_photos(taught, tmp_path):
+    model, processor = taught
     shown = questions("fit", kinds=["person_image"], per_fact=1)
     for i, question in enumerate({q.group: q for q in shown}.values()):
         split = "forget" if question.group == PERSON else "retain"
