@@ -73,8 +73,9 @@ def page(results: Mapping[str, Result]) -> str:
         "The gates' scores for all forty people, asked as who has the file would ask, with the probability that a "
         "forgotten one scores above another (AUC); and the ranks that first and family names of the forgotten have "
         "when each word of the tokenizer is asked about. *Rounded*: gate weights in 8 bits. *Decoys*: invented "
-        "people are forgotten beside them. Neither hides anything from who has candidates, since a gate has to open "
-        "for whom it is for; decoys put other names among those that are found without.",
+        "people are forgotten beside them. Neither pays, so `fit` does neither: rounding changes nothing, and decoys "
+        "leave the names among the first and cost forgetting. A gate has to open for whom it is for, and whoever has "
+        "the file can see that it does.",
     ]
     columns = (
         *("form", "AUC, face", "AUC, asked about", "AUC, bare name", "median rank", "best rank", "of words"),

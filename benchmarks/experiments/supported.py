@@ -55,7 +55,7 @@ def page(results: Mapping[str, Result]) -> str:
         parts.append(f"### {task}")
         for verdict, head in _VERDICTS.items():
             rows = [row for row in result.figures["rows"] if row["verdict"] == verdict]
-            if rows and verdict in ("refused", "wrong"):
+            if rows and verdict in ("refused", "wrong", "not run"):
                 why = [(f"`{row['type']}`", row["reason"].replace("|", "\\|")) for row in rows]
                 parts += [f"{head}:", table(("type", "why"), why, left=2)]
             elif rows:
