@@ -296,6 +296,8 @@ def _evaluation_results(evaluation: Evaluation | None) -> list[EvalResult]:
     metrics = {
         "answered_before": "Right answers without the adapter",
         "answered_after": "Right answers with the adapter",
+        "likelihood_before": "Likelihood of the right answer without the adapter",
+        "likelihood_after": "Likelihood of the right answer with the adapter",
         "refused": "Refused",
         "same_text": "Answer unchanged",
         "same_logits": "Logits bit-identical",

@@ -203,6 +203,9 @@ def evaluate(
         Path | None,
         typer.Option("--json", metavar="FILE", dir_okay=False, help="Also write it to a file."),
     ] = None,
+    show: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Of so many forget prompts print the answers; they are not saved.")
+    ] = 0,
     max_new_tokens: Annotated[int, typer.Option(metavar="N", min=1, help="Length at which answers are cut.")] = 24,
     batch_size: BatchSize = 8,
     dtype: Dtype = "auto",
@@ -238,6 +241,7 @@ def evaluate(
         batch_size=batch_size,
         max_new_tokens=max_new_tokens,
         refusals=refusal_text or (),
+        show=show,
     )
     print(evaluation)
     if json is not None:

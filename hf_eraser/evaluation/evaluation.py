@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -16,8 +16,10 @@ from ..data.encoding import check_askable, check_processor, check_without_pictur
 from ..data.examples import check_disjoint, read_examples
 from ..hub.saving import write_whole
 from ..tuner.gate import Modality
+from ..tuner.printable import printable
 from ..tuner.steered_model import acting_adapters
 from ..tuner.wrapped import base_of
+from .asking import answer_likelihoods
 from .comparing import Comparison, compare
 from .judging import check_refusals, holds, is_refusal
 
@@ -40,6 +42,8 @@ class EvaluationRow:
         same_text: Share of the answers with the adapter that are the same text as without.
         same_logits: Share of the prompts that give the first token of the answer the same logits with the adapter as
             without, bit for bit.
+        likelihood_before, likelihood_after: How likely the right answer is without and with the adapter, whatever the
+            model says: `answer_likelihoods`, the mean over the examples that have an answer; None where none has.
     """
 
     set: ExampleSet
@@ -50,6 +54,8 @@ class EvaluationRow:
     refused: float
     same_text: float
     same_logits: float
+    likelihood_before: float | None = None
+    likelihood_after: float | None = None
 
     def __post_init__(self) -> None:
         for name, allowed in (("set", get_args(ExampleSet)), ("modality", get_args(Modality))):
@@ -57,9 +63,10 @@ class EvaluationRow:
                 raise ValueError(f"`{name}` must be one of {allowed}, got {getattr(self, name)!r}.")
         if type(self.count) is not int or self.count < 1:
             raise ValueError(f"`count` must be a whole number of at least 1, got {self.count!r}.")
-        for name in ("answered_before", "answered_after", "refused", "same_text", "same_logits"):
+        known = ("answered_before", "answered_after", "likelihood_before", "likelihood_after")
+        for name in (*known, "refused", "same_text", "same_logits"):
             share = getattr(self, name)
-            if share is None and name.startswith("answered"):
+            if share is None and name in known:
                 continue
             if not isinstance(share, (int, float)) or not 0 <= share <= 1:
                 raise ValueError(f"`{name}` must be a share from 0 to 1, got {share!r}.")
@@ -68,17 +75,20 @@ class EvaluationRow:
 @dataclass(frozen=True)
 class Evaluation:
     """
-    What an adapter does to a model's answers. `print(evaluation)` is a table. It holds no text of any example.
+    What an adapter does to a model's answers. `print(evaluation)` is a table. What is written to a file holds no text
+    of any example.
 
     Attributes:
         rows: One for each set and modality of which there are examples.
+        shown: Answers without and with the adapter, as many as were asked for; they are printed, and never written.
     """
 
     rows: list[EvaluationRow]
+    shown: list[tuple[str, str]] = field(default_factory=list)
 
     def to_json(self, path: str | Path | None = None) -> str:
         """The evaluation as JSON; also written to `path` if one is given."""
-        text = json.dumps(dataclasses.asdict(self), indent=2)
+        text = json.dumps({"rows": [dataclasses.asdict(row) for row in self.rows]}, indent=2)
         if path is not None:
             write_whole(path, text + "\n")
         return text
@@ -102,12 +112,18 @@ class Evaluation:
         def share(value: float | None) -> str:
             return "not known" if value is None else f"{value:.1%}"
 
-        lines = ["asked          prompts  answered before  answered after  refused  same text  same logits"]
+        lines = [
+            "asked          prompts  answered before  answered after  likely before  likely after  refused  "
+            "same text  same logits"
+        ]
         lines += [
             f"{row.set + ', ' + row.modality:13s}  {row.count:7d}  {share(row.answered_before):>15s}  "
-            f"{share(row.answered_after):>14s}  {row.refused:7.1%}  {row.same_text:9.1%}  {row.same_logits:11.1%}"
+            f"{share(row.answered_after):>14s}  {share(row.likelihood_before):>13s}  "
+            f"{share(row.likelihood_after):>12s}  {row.refused:7.1%}  {row.same_text:9.1%}  {row.same_logits:11.1%}"
             for row in self.rows
         ]
+        for before, after in self.shown:
+            lines.append(f"\nbefore: {printable(before)}\nafter:  {printable(after)}")
         return "\n".join(lines)
 
 
@@ -120,6 +136,7 @@ def evaluate(
     batch_size: int = 8,
     max_new_tokens: int = 24,
     refusals: Sequence[str] = (),
+    show: int = 0,
 ) -> Evaluation:
     """
     Ask everything without any adapter and with those that are active, greedily, and compare.
@@ -133,6 +150,7 @@ def evaluate(
         batch_size: Prompts that are asked at once.
         max_new_tokens: Length at which answers are cut.
         refusals: Texts with which the model's own refusals begin, where they are none that is known.
+        show: Of so many forget prompts the answers are kept to be looked at; they may hold what is forgotten.
 
     Returns:
         The shares, by set and modality.
@@ -149,6 +167,8 @@ def evaluate(
     for name, value in (("batch_size", batch_size), ("max_new_tokens", max_new_tokens)):
         if not isinstance(value, int) or value < 1:
             raise ValueError(f"`{name}` must be a whole number of at least 1, got {value!r}.")
+    if not isinstance(show, int) or show < 0:
+        raise ValueError(f"`show` must be a whole number of at least 0, got {show!r}.")
     forget_examples, retain_examples = read_examples(forget, "forget"), read_examples(retain, "retain")
     check_disjoint(forget_examples, retain_examples)
     sets = {"forget": forget_examples, "retain": retain_examples}
@@ -157,26 +177,37 @@ def evaluate(
     check_without_picture(base, processor, sets)
     examples = [*forget_examples, *retain_examples]
     compared = compare(model, processor, examples, batch_size=batch_size, max_new_tokens=max_new_tokens)
-    of_set: dict[ExampleSet, list[Comparison]] = {
-        "forget": compared[: len(forget_examples)],
-        "retain": compared[len(forget_examples) :],
+    with model.disable_adapter():  # type: ignore[operator]
+        before = answer_likelihoods(model, processor, examples, batch_size=batch_size)
+    after = answer_likelihoods(model, processor, examples, batch_size=batch_size)
+    measured = list(zip(compared, zip(before, after)))
+    of_set: dict[ExampleSet, list[_Measured]] = {
+        "forget": measured[: len(forget_examples)],
+        "retain": measured[len(forget_examples) :],
     }
     rows = []
-    for name, comparisons in of_set.items():
+    for name, asked in of_set.items():
         for modality in get_args(Modality):
-            chosen = [c for c in comparisons if bool(c.example.images) is (modality == "image")]
+            chosen = [one for one in asked if bool(one[0].example.images) is (modality == "image")]
             if chosen:
                 rows.append(_row(name, modality, chosen, refusals))
-    return Evaluation(rows)
+    step = max(len(forget_examples) // max(show, 1), 1)
+    return Evaluation(rows, [(c.before, c.after) for c in compared[: len(forget_examples) : step][:show]])
+
+
+#: A prompt without and with the adapter, and how likely its right answer is then.
+_Measured = tuple[Comparison, tuple[float | None, float | None]]
 
 
 def _row(
-    name: ExampleSet, modality: Modality, compared: Sequence[Comparison], refusals: Sequence[str]
+    name: ExampleSet, modality: Modality, measured: Sequence[_Measured], refusals: Sequence[str]
 ) -> EvaluationRow:
-    def share(flags: Iterable[bool]) -> float:
+    def share(flags: Iterable[float]) -> float:
         counted = list(flags)
         return sum(counted) / len(counted)
 
+    compared = [comparison for comparison, _ in measured]
+    likely = [(before, after) for _, (before, after) in measured if before is not None and after is not None]
     known = [(c, c.example.answers) for c in compared if c.example.answers]
     return EvaluationRow(
         set=name,
@@ -187,4 +218,6 @@ def _row(
         refused=share(is_refusal(c.after, named=refusals) for c in compared),
         same_text=share(c.before == c.after for c in compared),
         same_logits=share(c.same_logits for c in compared),
+        likelihood_before=share(before for before, _ in likely) if likely else None,
+        likelihood_after=share(after for _, after in likely) if likely else None,
     )

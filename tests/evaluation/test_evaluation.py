@@ -14,8 +14,9 @@ from peft import PeftModel
 from examples.small.load import load_small_model
 from examples.small.questions import questions
 from hf_eraser import SteeringAdapterConfig
-from hf_eraser.data import read_examples
+from hf_eraser.data import encode, read_examples
 from hf_eraser.evaluation import Evaluation, EvaluationRow, compare, evaluate, greedy_answers
+from hf_eraser.evaluation.asking import answer_likelihoods
 from tests.helpers.adapters import attach, fingerprint, picture
 
 
@@ -35,6 +36,8 @@ ROWS = st.builds(
     refused=SHARES,
     same_text=SHARES,
     same_logits=SHARES,
+    likelihood_before=SHARES | st.none(),
+    likelihood_after=SHARES | st.none(),
 )
 
 
@@ -69,6 +72,10 @@ def test_each_set_and_modality_has_the_shares_that_its_adapter_brings_about(unta
         steered = row.modality == "image"
         assert row.answered_before == (1.0 if known else None)
         assert row.answered_after == ((0.0 if steered else 1.0) if known else None)
+        # What the base model says greedily is likely; to be steered makes it less so.
+        likely = row.likelihood_before, row.likelihood_after
+        assert likely == (None, None) if not known else (likely[0] > likely[1]) is steered
+        assert known is False or steered or likely[0] == likely[1]
         assert row.refused == 0.0
         assert row.same_text == row.same_logits == (0.0 if steered else 1.0)
     assert fingerprint(model) == before
@@ -86,6 +93,47 @@ def test_answers_and_refusals_of_a_model_that_knows_are_counted():
     assert answered.refused == 0.0
     assert refused.refused >= 0.9
     assert answered.same_logits == refused.same_logits == 1.0
+
+
+def test_likelihoods_are_those_of_each_answer_alone_behind_its_prompt(llava):
+    model, processor = llava
+    examples = read_examples(
+        [
+            {**IMAGES[0], "answer": "It is red"},
+            {**TEXTS[0], "answer": "Paris, of course"},
+            TEXTS[1],
+            {**TEXTS[2], "answer": ["Tricolour", "blue"]},
+        ],
+        "examples",
+    )
+    for steered in (False, True):
+        if steered:
+            attach(model, low=-1e9, high=-1e9 + 64)
+        found = answer_likelihoods(model, processor, examples, batch_size=3)
+        for example, likelihood in zip(examples, found):
+            if example.answer is None:
+                assert likelihood is None
+                continue
+            prompt = encode(processor, [example], model.device)
+            whole = encode(processor, [example.with_answer_begun(example.answer)], model.device)
+            start = prompt["input_ids"].shape[1]
+            assert torch.equal(whole["input_ids"][:, :start], prompt["input_ids"])
+            with torch.no_grad():
+                probabilities = model(**whole, prompt_lengths=start).logits[0, start - 1 : -1].double().softmax(-1)
+            of_tokens = probabilities.gather(1, whole["input_ids"][0, start:, None])
+            assert likelihood == pytest.approx(of_tokens.log().mean().exp().item(), rel=1e-4)
+
+
+def test_answers_are_shown_where_asked_for_and_never_written(untaught):
+    model, processor = untaught
+    steer_pictures_only(model)
+    evaluation = evaluate(model, processor, [*IMAGES, *TEXTS[:1]], TEXTS[1:], max_new_tokens=4, show=3)
+    assert len(evaluation.shown) == 3
+    before, after = evaluation.shown[0]
+    assert before != after
+    assert before in str(evaluation)
+    assert set(json.loads(evaluation.to_json())) == {"rows"}
+    assert evaluate(model, processor, IMAGES, TEXTS, max_new_tokens=4).shown == []
 
 
 def test_comparisons_come_in_the_order_of_the_examples(llava):
@@ -120,13 +168,15 @@ def test_without_an_active_adapter_there_is_nothing_to_evaluate(llava):
     for name in ("batch_size", "max_new_tokens"):
         with pytest.raises(ValueError, match=f"`{name}` must be a whole number"):
             evaluate(model, processor, IMAGES, TEXTS, **{name: 0})
+    with pytest.raises(ValueError, match="`show` must be a whole number of at least 0"):
+        evaluate(model, processor, IMAGES, TEXTS, show=-1)
 
 
 @given(st.lists(ROWS, max_size=4))
 def test_what_is_written_is_read_back(tmp_path_factory, rows):
     path = tmp_path_factory.getbasetemp() / "evaluation.json"
     evaluation = Evaluation(rows)
-    assert json.loads(evaluation.to_json(path)) == dataclasses.asdict(evaluation)
+    assert json.loads(evaluation.to_json(path)) == {"rows": [dataclasses.asdict(row) for row in rows]}
     assert Evaluation.from_json(path) == evaluation
 
 
@@ -166,9 +216,9 @@ def test_a_file_of_another_kind_is_refused(tmp_path, text):
 
 def test_the_table_lines_up():
     rows = [
-        EvaluationRow("forget", "image", 160, 1.0, 0.0, 1.0, 0.0, 0.0),
+        EvaluationRow("forget", "image", 160, 1.0, 0.0, 1.0, 0.0, 0.0, 0.97, 0.01),
         EvaluationRow("retain", "text", 1_000_000, None, None, 0.002, 0.995, 0.99),
     ]
     lines = str(Evaluation(rows)).splitlines()
     assert len({len(line) for line in lines}) == 1
-    assert lines[2].split() == ["retain,", "text", "1000000", "not", "known", "not", "known", "0.2%", "99.5%", "99.0%"]
+    assert lines[2].split() == ["retain,", "text", "1000000", *["not", "known"] * 4, "0.2%", "99.5%", "99.0%"]
