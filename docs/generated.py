@@ -126,7 +126,35 @@ def _imported(path: Path) -> Iterator[str]:
                 yield name
 
 
-_MADE = {"<!-- made of the code: command line -->": command_line, "<!-- made of the code: rooms -->": rooms}
+def checked_sets() -> str:
+    """What `hf-eraser data check` says of a good, a poor and a contaminated set of drawn people, as Markdown."""
+    from examples.small.people import PEOPLE, draw_face
+    from hf_eraser.data.checking import check_sets
+
+    wordings = ("Who is this?", "Name this person.", "Who is shown?", "Tell me who it is.", "Whom do you see?", "Who?")
+
+    def asked(first: int, last: int) -> list[dict[str, Any]]:
+        return [
+            {"prompt": f"{words} {by}".strip(), "group": person.name, "wording": words, "answer": person.name, **shown}
+            for person in PEOPLE[first:last]
+            for words in wordings
+            for by, shown in (("", {"image": draw_face(person)}), (person.name, {}))
+        ]
+
+    hers = [{"prompt": f"Look, {i}", "image": draw_face(PEOPLE[0]), "group": "friends"} for i in range(6)]
+    sets = {
+        "A good set": {"forget": asked(0, 1), "retain": asked(1, 21)},
+        "A poor one": {"forget": asked(0, 1)[:2], "retain": asked(1, 3)},
+        "One in which her pictures are among the retained": {"forget": asked(0, 1), "retain": asked(1, 21) + hers},
+    }
+    return "\n\n".join(f"{what}:\n\n```text\n{check_sets(of_it)}\n```" for what, of_it in sets.items())
+
+
+_MADE = {
+    "<!-- made of the code: command line -->": command_line,
+    "<!-- made of the code: rooms -->": rooms,
+    "<!-- made of the code: checked sets -->": checked_sets,
+}
 
 
 def filled(text: str) -> str:

@@ -23,7 +23,8 @@ class SetSummary:
     Attributes:
         name: The set's name, such as "forget".
         with_image, text_only: Numbers of examples.
-        groups: How many groups there are by modality, ("image", "text").
+        groups: How many groups.
+        groups_asked: How many of them are asked about by modality, ("image", "text").
         wordings: How many wordings.
         answers: How many examples have an answer.
         concepts: How many concepts are named.
@@ -32,7 +33,8 @@ class SetSummary:
     name: str
     with_image: int
     text_only: int
-    groups: tuple[int, int]
+    groups: int
+    groups_asked: tuple[int, int]
     wordings: int
     answers: int
     concepts: int
@@ -44,7 +46,8 @@ class SetSummary:
             name=name,
             with_image=len(image),
             text_only=len(text),
-            groups=(len({e.group for e in image}), len({e.group for e in text})),
+            groups=len({e.group for e in examples}),
+            groups_asked=(len({e.group for e in image}), len({e.group for e in text})),
             wordings=len({e.wording for e in examples}),
             answers=sum(bool(e.answers) for e in examples),
             concepts=len({e.concept for e in examples if e.concept is not None}),
@@ -67,14 +70,14 @@ class DataCheck:
     def __str__(self) -> str:
         head = "set      with image  text only  groups  wordings  answers  concepts"
         lines = [
-            f"{one.name:8s} {one.with_image:10d}  {one.text_only:9d}  {sum(one.groups):6d}  {one.wordings:8d}  "
+            f"{one.name:8s} {one.with_image:10d}  {one.text_only:9d}  {one.groups:6d}  {one.wordings:8d}  "
             f"{one.answers:7d}  {one.concepts:8d}"
             for one in self.sets
         ]
         retain = next(one for one in self.sets if one.name == "retain")
         alphas = [
             f"{1 / (n + 1):.3f} for prompts {kind}"
-            for n, kind in zip(retain.groups, ("with an image", "of text only"))
+            for n, kind in zip(retain.groups_asked, ("with an image", "of text only"))
             if n
         ]
         told = [f"- {problem}" for problem in self.problems] or ["Nothing to mend was found."]
@@ -140,9 +143,9 @@ def _missing(forget: SetSummary, retain: SetSummary) -> list[str]:
             problems.append(f"Nothing {kind} is retained: prompts {kind} will not be forgotten. Add some.")
         elif kept and not count:
             problems.append(f"Nothing {kind} is to be forgotten: prompts {kind} will stay answered. Add some.")
-        elif count and retain.groups[i] < _FEW_GROUPS:
+        elif count and retain.groups_asked[i] < _FEW_GROUPS:
             problems.append(
-                f"{retain.groups[i]} groups {kind} are retained: add others; {_FEW_GROUPS} support alpha = 0.05."
+                f"{retain.groups_asked[i]} groups {kind} are retained: add others; {_FEW_GROUPS} support alpha = 0.05."
             )
     if forget.wordings < _FEW_WORDINGS:
         problems.append(f"The forget set has {forget.wordings} wordings: add others, {_FEW_WORDINGS} or more.")

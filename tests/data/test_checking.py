@@ -34,7 +34,7 @@ def test_a_good_set_has_nothing_to_mend():
     check = check_sets({"forget": asked(PEOPLE[:1]), "retain": asked(PEOPLE[1:21])})
     assert check.problems == []
     page = str(check)
-    assert "forget            6          6       2         6       12         0" in page
+    assert "forget            6          6       1         6       12         0" in page
     assert "0.048 for prompts with an image, 0.048 for prompts of text only" in page
     assert "Nothing to mend was found." in page
 
