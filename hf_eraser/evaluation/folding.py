@@ -9,11 +9,14 @@ _SAME = {
     **dict.fromkeys("\u2018\u2019\u201a\u201b\u02bc\u00b4\u0060\u2032\u05f3", "'"),
     **dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb", '"'),
     **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"),
-    # The dotless i, which Turkish has beside the other.
-    "\u0131": "i",
     # Arabic letters that are written one for the other.
     **dict.fromkeys("\u0622\u0623\u0625\u0671", "\u0627"),
     **{"\u0640": "", "\u0629": "\u0647", "\u0649": "\u064a", "\u06cc": "\u064a", "\u06a9": "\u0643"},
+    # Latin letters with a stroke or joined, which have no accent to take away, and the i without a dot.
+    **{"ł": "l", "Ł": "L", "ø": "o", "Ø": "O", "đ": "d", "Đ": "D", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE"},
+    **{"ı": "i", "ß": "ss", "ẞ": "SS", "ς": "σ"},
+    # The dot below a letter of Devanagari, which is often left out.
+    "\u093c": "",
 }
 
 # Scripts in which a combining mark is an accent or a vowel that may be left out; in others it is a letter.
@@ -42,5 +45,5 @@ def one_letter_form(text: str) -> str:
             continue
         else:
             accented = unicodedata.name(char, "").startswith(_ACCENTED)
-        kept.append(_SAME.get(char, char))
+        kept.append(_SAME.get(char, char) if not char.isdecimal() else str(unicodedata.decimal(char)))
     return unicodedata.normalize("NFKC", "".join(kept))
