@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 
-sys.path.insert(0, str(Path(__file__).parent))  # for `generated`
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]  # for `generated`, and what it draws
 
 from hf_eraser.version import __version__
 

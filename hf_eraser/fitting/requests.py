@@ -306,7 +306,7 @@ class Requests:
         self._keep(requests)
         asked = evenly(forgotten, _ASKED)
         answers = greedy_answers(model, processor, asked, batch_size=source.batch_size)
-        share = sum(is_refusal(answer, erasure.refusals) for answer in answers) / len(answers)
+        share = sum(is_refusal(answer) for answer in answers) / len(answers)
         report = RequestReport(
             len(requests), [gate.result for gate in gates.values()], tensors.calibration, share, 0.0
         )

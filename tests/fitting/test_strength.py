@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hf_eraser.fitting.directions.erasure import Erasure
 from hf_eraser.fitting.report.results import Trial
-from hf_eraser.fitting.steering.strength import best_of, middle_of_widest, strong_enough, working_range, works
+from hf_eraser.fitting.steering.strength import (
+    best_of,
+    middle_of_widest,
+    refuses,
+    strong_enough,
+    working_range,
+    works,
+)
 
 
 def model(*, least: float, most: float, refused: float = 1.0) -> Callable[[Trial], Trial]:
@@ -44,6 +53,23 @@ def test_where_no_strength_works_the_one_that_refuses_most_is_taken():
 
     assert [trial.strength for trial in working_range(setting([1]), attempt)] == [0.25]
     assert sorted(tried) == [2.0**i for i in range(-4, 7)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "any_refusal", "refused"),
+    [
+        ("I cannot answer this question!", False, True),
+        ("I'd rather not say who that is.", True, True),
+        ("Lo siento, no puedo ayudarte con eso.", True, True),
+        ("I'd rather not say who that is.", False, False),  # another sentence was asked for
+        ("I cannot say say cannot the say.", True, False),  # broken text
+        ("It is Ada.", True, False),
+    ],
+)
+def test_refusals_in_other_words_count_where_the_base_model_finds_them_fluent(answer, any_refusal, refused):
+    erasure = Erasure({}, ["I cannot answer this question."], [], [], any_refusal)
+    fluency = SimpleNamespace(of=lambda answers: 0.1 if "say say" in answers[0] else 0.9)
+    assert refuses(answer, erasure, fluency) is refused
 
 
 def test_a_text_that_the_base_model_finds_unlikely_is_no_working_refusal():

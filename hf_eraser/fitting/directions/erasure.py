@@ -31,15 +31,17 @@ class Erasure:
     """
     Attributes:
         directions: The erasure directions of each decoder layer, (k, d), one for each concept, float32.
-        refusals: What counts as a refusal: the base model's distinct refusals, and what was put into its mouth.
+        refusals: The base model's distinct refusals, and what was put into its mouth.
         refusal_rates: The share of refusal examples that the base model refuses, by concept.
         forced: What was put into its mouth to make a concept's direction; None for a concept that it does refuse.
+        any_refusal: Whether other refusals than these will do.
     """
 
     directions: dict[int, Tensor]
     refusals: list[str]
     refusal_rates: list[float]
     forced: list[str | None]
+    any_refusal: bool = True
 
 
 def erasure_directions(
@@ -116,7 +118,8 @@ def erasure_directions(
                 f"`recall` and `refusal` examples{about} read the same, so no direction leads from one to the other: "
                 "the former must be questions that the model answers, the latter ones that it refuses."
             )
-    return Erasure(stacked, sorted({*known, *(text for text in forced if text is not None)}), rates, forced)
+    own = sorted({*known, *(text for text in forced if text is not None)})
+    return Erasure(stacked, own, rates, forced, any_refusal=sentence == REFUSAL)
 
 
 def _read_last(source: Source, examples: Sequence[Example], layers: Sequence[int], name: str) -> dict[int, Tensor]:

@@ -110,13 +110,14 @@ def choose_steering(
 
     def attempt(setting: Trial, shown: Sequence[Example]) -> Trial:
         answers = answers_to(shown, setting)
-        refused = [is_refusal(answer, erasure.refusals) for answer in answers]
+        fluent = fluency.of(answers)
+        refused = [refuses(answer, erasure, fluency) for answer in answers]
         known = [(e.answers, answer) for e, answer in zip(shown, answers) if e.answers]
         trial = dataclasses.replace(
             setting,
             refused=sum(refused) / len(refused),
             answered=sum(holds(a, w) for w, a in known) / len(known) if known else None,
-            fluency=fluency.of(answers),
+            fluency=fluent,
             count=len(shown),
         )
         trials.append(trial)
@@ -190,6 +191,16 @@ def working_range(setting: Trial, attempt: Callable[[Trial], Trial]) -> list[Tri
             found.insert(len(found) if factor > 1 else 0, result(at))
             at *= factor
     return found
+
+
+def refuses(answer: str, erasure: Erasure, fluency: Fluency) -> bool:
+    """
+    Whether an answer is one of the base model's own refusals, or nearly; or, since real models refuse in other words
+    each time, reads as another refusal and is fluent in the base model's eyes.
+    """
+    if is_refusal(answer, erasure.refusals):
+        return True
+    return erasure.any_refusal and is_refusal(answer) and fluency.of([answer]) >= _FLUENT
 
 
 def works(trial: Trial) -> bool:
