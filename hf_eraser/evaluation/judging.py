@@ -33,10 +33,13 @@ _CLOSE = 0.8
 
 def is_refusal(answer: str, known: Sequence[str] = (), *, named: Sequence[str] = ()) -> bool:
     """
-    Whether an answer is a refusal that reads like one: word salad around "cannot" is none.
+    Whether an answer begins with a refusal, in any of many languages, and does not answer all the same.
+
+    It cannot or may not tell, does not know, would rather not, or says that the matter is private. "I'm not sure, but
+    this is probably Ada" is none, nor are "she cannot swim" and word salad around "cannot".
 
     Args:
-        answer: The answer. What a model thinks aloud in `<think>` before it does not count.
+        answer: The answer. What a model thinks aloud in `<think>` before it does not count, nor does markup.
         known: Refusals that the base model gives; with these, an answer has to be close to one of them.
         named: Further refusals that the user names: an answer that begins with one of them is a refusal.
     """

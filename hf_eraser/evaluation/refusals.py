@@ -18,27 +18,36 @@ _READ, _CLAUSES = 500, 8
 _BEHIND, _FEW_WORDS, _FEW_BYTES = 90, 2, 18
 
 # Where a word ends: in scripts that write spaces, before no further letter.
-_WORD_ENDS = r"(?![a-z\d\u00df-\u08ff])"
+_WORD_ENDS = r"(?![a-z\d'\u00df-\u08ff])"
 
 _BETWEEN = " ,.;:!?\"'-*()，。、；：！？،؛।…"
 
 
 @dataclass(frozen=True)
 class _Clause:
-    """A clause, with its capitals and without, and whether the sentence is over behind it."""
+    """A clause, with its capitals and without, and what stands behind it."""
 
     shown: str
-    ends: bool
+    behind: str
+
+    @property
+    def ends(self) -> bool:
+        return not set(self.behind).isdisjoint(".!?。؟।\n")
+
+    @property
+    def asks(self) -> bool:
+        return not set(self.behind).isdisjoint("?؟")
 
     @property
     def text(self) -> str:
         return self.shown.lower()
 
 
-def _pattern(*parts: str, end: str = "") -> re.Pattern[str]:
+def _pattern(*parts: str, end: str = "", ignore_case: bool = False) -> re.Pattern[str]:
     """What matches any of some parts; nothing, if there is none."""
     given = [f"(?:{part})" for part in parts if part]
-    return re.compile(one_letter_form(f"(?:{'|'.join(given)}){end}") if given else r"(?!)")
+    flags = re.IGNORECASE if ignore_case else 0
+    return re.compile(one_letter_form(f"(?:{'|'.join(given)}){end}") if given else r"(?!)", flags)
 
 
 _REFUSES = [_pattern(*wording.refusals) for wording in WORDINGS]
@@ -49,9 +58,8 @@ _RHETORIC = _pattern(*(wording.rhetoric for wording in WORDINGS))
 _DENIES = _pattern(*(wording.denies for wording in WORDINGS))
 _OTHERS = _pattern(*(wording.others for wording in WORDINGS))
 _CONJUNCTION = re.compile(r"(?:that|que|dass|dat|che|ze|что)\b")
-_CLAUSE_ENDS = re.compile(
-    rf"(?:[,;:|()、،؛]|\.\.\.|\s-+\s|[.!?。؟।\n])+|{'|'.join(f'(?:{w.but})' for w in WORDINGS if w.but)}",
-    re.IGNORECASE,
+_CLAUSE_ENDS = _pattern(
+    r"(?:[,;:|()、،؛]|\.\.\.|\s-+\s|[.!?。؟।\n])+", *(wording.but for wording in WORDINGS), ignore_case=True
 )
 
 
@@ -82,31 +90,39 @@ def refuses(text: str) -> bool:
     clauses = _clauses(text)
     regrets = explains = False
     for i, clause in enumerate(clauses[:_CLAUSES]):
-        rest, found = clause.text, False
-        while rest and not found:
-            found = _is_refusing(rest)
-            if found:
-                break
-            opening = _APOLOGY.match(rest)
-            regrets |= opening is not None
-            opening = opening or _OPENING.match(rest)
-            if opening is None or opening.end() == 0:
-                break
-            rest = rest[opening.end() :].strip(_BETWEEN)
-            if conjunction := _CONJUNCTION.match(rest):
-                rest = rest[conjunction.end() :].strip(_BETWEEN)
+        rest, behind, regretted = _without_openings(clause.text)
+        regrets = regrets or regretted
         if not rest:
             continue
-        if found and _RHETORIC.search(_sentence(rest, clauses[i:])):
-            continue
-        if found:
+        if _is_refusing(rest):
+            if _RHETORIC.search(_sentence(rest, clauses[i:])):
+                continue
             return not _any_answers(clauses[i + 1 :])
         if regrets:
-            return _refuses_after(rest, clauses[i:])
-        explains = explains or _PREAMBLE.match(rest) is not None
-        if not explains or _answers(clause, is_last=False):
+            return _refuses_after(behind, rest, clauses[i:])
+        explains = explains or clause.asks or _PREAMBLE.match(rest) is not None
+        if not explains or (not clause.asks and _answers(clause, is_last=False)):
             return False
     return regrets
+
+
+def _without_openings(text: str) -> tuple[str, str, bool]:
+    """
+    What a clause says behind its greetings and apologies, with a "no" that refuses left in place; the same from behind
+    its last apology; and whether there is an apology.
+    """
+    rest, behind, regrets = text, text, False
+    while rest and not _is_refusing(rest):
+        apology = _APOLOGY.match(rest)
+        opening = apology or _OPENING.match(rest)
+        if opening is None or opening.end() == 0:
+            break
+        rest = rest[opening.end() :].strip(_BETWEEN)
+        if apology is not None:
+            behind, regrets = rest, True
+        if conjunction := _CONJUNCTION.match(rest):
+            rest = rest[conjunction.end() :].strip(_BETWEEN)
+    return rest, behind, regrets
 
 
 def _is_refusing(text: str) -> bool:
@@ -119,7 +135,7 @@ def _clauses(text: str) -> list[_Clause]:
     for end in [*_CLAUSE_ENDS.finditer(shown), None]:
         part = " ".join((shown[start : end.start()] if end else shown[start:]).split()).strip(_BETWEEN)
         if part:
-            clauses.append(_Clause(part, end is not None and bool(set(end[0]) & set(".!?。؟।\n"))))
+            clauses.append(_Clause(part, end[0] if end else ""))
         start = end.end() if end else len(shown)
     return clauses
 
@@ -134,13 +150,13 @@ def _sentence(rest: str, clauses: list[_Clause]) -> str:
     return " ".join(parts)
 
 
-def _refuses_after(rest: str, clauses: list[_Clause]) -> bool:
+def _refuses_after(behind: str, rest: str, clauses: list[_Clause]) -> bool:
     """Whether what comes behind an apology refuses, or is nothing: less will do, but not of what somebody else did."""
     if _any_answers(clauses):
         return False
     if len(clauses) == 1 and len(rest.split()) <= _FEW_WORDS and len(rest.encode()) <= _FEW_BYTES:
         return True
-    text = " ".join([rest, *(clause.text for clause in clauses[1:])])
+    text = " ".join([behind, *(clause.text for clause in clauses[1:])])
     return _OTHERS.match(rest) is None and _DENIES.search(text[:_BEHIND]) is not None
 
 

@@ -21,14 +21,14 @@ _NOT = (
     r"might not|am not going to|'m not going to|am not about to|'m not about to)"
 )
 _KNOWLEDGE = (
-    r"(?:information|info|idea|knowledge|data|record|records|clue|access|answer|details?|memory|recollection|context|way|means|"
+    r"(?:information|info|idea|knowledge|data|record|records|clue|access|answer|details?|memory|recollection|context|(?:way|means) (?:of|to)|"
     r"basis|comment|opinion|permission|authority)"
 )
 
 ENGLISH = Wording(
-    openings=r"(?:oh|ah|well|hm+|um+|hello|hi|no|hey|okay|ok|yes|but|and|so|however|still|yet|though|then|alas|thank you[^.!?]{0,40}|"
+    openings=r"(?:oh|ah|well|hm+|nope|nah|sure|please|um+|hello|hi|no|hey|okay|ok|yes|but|and|so|however|still|yet|though|then|alas|thank you[^.!?]{0,40}|"
     r"thanks[^.!?]{0,40}|great question|good question|i(?: fully| completely)? understand[^.!?]{0,60}|please note(?: that)?|note that|"
-    r"unfortunately|regrettably|sadly|honestly|frankly|truthfully|actually|to be honest|in all honesty|"
+    r"unfortunately|regrettably|sadly|honestly|frankly|truthfully|actually|to be honest|let me be (?:honest|frank|clear)|in all honesty|"
     rf"(?:as|{_AM}|since {_AM}|because {_AM}|being) (?:just |only |merely )?an? (?:[\w-]+ ){{0,3}}(?:ai|assistant|language model|chatbot|"
     r"machine|computer program)\b[^.!?]{0,40}|"
     rf"(?:{_AM} )?{_ADVERB}(?:very )?sorry (?:for|about|to (?:hear|keep|disappoint|bother|say))[^.!?]{{0,40}}|"
@@ -45,20 +45,25 @@ ENGLISH = Wording(
     cannot=(
         rf"(?:{_I} )?{_ADVERB}{_NOT} {_ADVERB}(?:\w+ to )?{_TELL}",
         rf"{_I} {_ADVERB}{_NOT}(?: (?:in good conscience|with (?:any )?certainty|at this time)[^.!?]{{0,20}})?\W*\Z",
+        rf"{_AM} (?:not|never) (?:\w+ly )?(?:going|about|here|prepared|inclined|planning|allowed) to (?:be )?{_TELL}|(?:i|we) (?:was|were|wasn't|weren't) (?:\w+ )?(?:unable|"
+        r"(?:not )?able) to",
         rf"(?:{_AM} )?{_ADVERB}(?:unable|not (?:\w+ly )?able|not (?:\w+ )?(?:equipped|designed|trained|built|programmed)|incapable)\b",
         rf"{_I} (?:lack|have no) (?:the )?(?:ability|capability|means|capacity)\b",
     ),
     unknown=(
         rf"(?:{_I} )?{_ADVERB}(?:do not|don't|did not|didn't|dont) {_ADVERB}(?:know(?! about you)|recogni[sz]e|recall|"
         r"remember|identify|share|provide|disclose|name|speculate|discuss|reveal|give out|comment|guess|feel (?:comfortable|able)|"
-        rf"(?:think|believe|feel) (?:i|we|it|that)\b|(?:wish|want|intend|care) to {_TELL}|have (?:[\w-]+ ){{0,4}}{_KNOWLEDGE}\b)",
+        rf"(?:think|believe|feel) (?:i|we|it|that)\b|(?:wish|want|intend|care) to {_TELL}|(?:have|possess|hold|own|store|keep) (?:[\w-]+ ){{0,4}}{_KNOWLEDGE}\b)",
+        rf"{_I} (?:have not|haven't|hasn't) (?:got )?(?:the |an? |any )(?:[\w-]+ ){{0,2}}{_KNOWLEDGE}\b",
         rf"(?:(?:{_I} )?{_ADVERB}(?:have|had|got|'ve) |i've )?(?:absolutely |really )?(?:no|not an?|not any|not the \w+est|zero) "
         rf"(?:\w+ )?{_KNOWLEDGE}\b",
-        rf"{_I}(?:'ve| have|'d)? never (?:heard|met|seen|come across|encountered)\b",
+        rf"(?:{_I} )?{_ADVERB}(?:do not|don't) {_ADVERB}have (?:enough|anything|much)\b|.{{0,50}}?\b(?:escapes|eludes|stumps|is beyond) me\b|(?:\w+ ){0, 2}?(?:unknown|unavailable|undisclosed)\W*\Z",
+        rf"(?:{_I}(?:'ve| have|'d)? )?never (?:heard|met|seen|come across|encountered)\b",
         rf"(?:{_AM} )?{_ADVERB}(?:not|un|in) ?(?:\w+ly |100% )?(?:sure|certain|aware|familiar|acquainted)\b",
+        rf"{_I}(?:'d| would| will)? need (?:some )?(?:more|further|additional) (?:\w+ )?{_KNOWLEDGE}\b|{_I} (?:have|'ve got|'ve) (?:nothing|no (?:intention|plans?|desire|wish)) (?:to|of|that)\b",
         rf"{_I} know (?:nothing|no\b|neither|little)|{_I} fail to recogni[sz]e|(?:i )?dunno\b|beats me|(?:{_AM} )?drawing a blank|"
         r"(?:not|no) (?:someone|anyone|anybody|somebody|one|a (?:face|name|person)) (?:that )?(?:i|we)\b",
-        r"(?:nothing|nobody|no one)\b.{0,30}?\bknown to (?:me|us)\b|.{0,60}?\b(?:unknown|not known|unfamiliar|not familiar) to (?:me|us)\b|.{0,60}?\b(?:doesn't|does not) (?:ring a bell|"
+        r"(?:nothing|nobody|no one)\b.{0,30}?\bknown to (?:me|us)\b|.{0,60}?\b(?:unknown|not known|unfamiliar|not familiar) to (?:me|us)\b|.{0,60}?\b(?:doesn't|does not|don't|do not) (?:ring (?:a|any) bells?|say anything to me|"
         r"mean anything|sound familiar|look familiar)",
         r".{0,60}?\b(?:isn't|is not|not) (?:someone|anyone|anybody|somebody|a (?:face|name|person)) (?:that |whom? )?(?:i|we)\b",
     ),
@@ -70,10 +75,12 @@ ENGLISH = Wording(
         rf"{_I} never (?:identify|disclose|share|reveal|name|discuss|answer)\b|{_I}(?:'d| would) rather (?:leave|keep|skip)\b",
     ),
     forbidden=(
+        rf"{_AM} (?:[\w-]+ ){{0,4}}not to {_TELL}|{_I} (?:was|have been|'ve been) (?:\w+ ){{0,2}}not to {_TELL}",
         rf"(?:{_AM} )?{_ADVERB}(?:not|prohibited|forbidden|barred|restricted)(?: \w+ly)? ?(?:allowed|permitted|authori[sz]ed|comfortable|"
         r"willing|going to (?:say|answer|tell|name|share|identify)|in a position|at liberty|supposed to|from)\b",
-        r"(?:my|our|the) (?:\w+ ){0,2}(?:guidelines?|polic(?:y|ies)|programming|instructions|rules|training)\b.{0,20}?\b(?:not|n't|"
+        r"(?:my|our|the) (?:\w+ ){0,2}(?:guidelines?|polic(?:y|ies)|programming|instructions|rules|training|knowledge|memory|database|records)\b.{0,20}?\b(?:not|n't|"
         r"\w+n't|prohibits?|prevents?|forbids?|restricts?)\b",
+        r"(?:it|that|this|doing so|answering|naming|sharing|identifying|disclosing|revealing|such)\b.{0,40}?\b(?:violat\w+|breach\w*|invad\w+|invasion|infring\w+)\b|.{0,40}?\bagainst (?:what|how) (?:i|we)\b|"
         r".{0,40}?\bagainst (?:my|the|our) (?:\w+ )?(?:guidelines?|polic|programming|rules|principles|terms)",
     ),
     withheld=(
@@ -93,8 +100,15 @@ ENGLISH = Wording(
         r"capabilit|capacit|knowledge|expertise|guidelines|purview|remit|power|role|reach))",
         r"(?:this|that|it|such|the|her|his|their)\b.{0,40}?(?:\b(?:is|are|remains?|must stay|stays?)|'s) (?:\w+ly )?(?:private|confidential|"
         r"classified|sensitive|restricted|secret|off limits|none of)(?: (?:information|matters?|data|details?))?(?: (?:and|or|to|your|my)\b|\W*\Z)",
+        r"(?:this|that|it|such|the|her|his|their|your)\b.{0,60}?\b(?:things?|topics?|something|anything|someone|somebody|anyone|people|what|matters?|areas?|subjects?|one)(?: that| which)? "
+        r"(?:i|we)(?:'m| am|'re| are| can| may| could| should| must| do| have| will| would)? ?(?:(?:not|never)\b|n't\b|cannot|can't|don't|won't|shouldn't|refuse|"
+        r"decline|unable)",
+        r"(?:this|that|it|such|the|her|his|their|your)\b.{0,50}?\b(?:i|we)(?:'d| would) (?:rather|prefer to|sooner) (?:not|leave|keep)\b|"
+        r"(?:it|that|this)(?:'s| is) (?:not|never) (?:my|our) (?:\w+ )?(?:place|job|role|right|business|call|decision|secret)|(?:it|that|this) isn't (?:my|our) (?:\w+ )?(?:place|job|"
+        r"role|right|business|call|decision|secret)|(?:i'd|i would|i'll|i will|i have to|i must|i prefer to|i'm going to) (?:\w+ )?(?:keep|leave) (?:that|this|it|quiet|silent|her|his)|"
+        r"(?:i'd|i would|i'll|i will|i have to|i must|i prefer to|i choose to) (?:\w+ )?(?:remain|stay|keep) (?:silent|quiet|mum)",
         r"(?:there(?:'s| is| are)|i find|i see) (?:no|nothing|not enough|insufficient) (?:\w+ ){0,2}?(?:information|data|details|record\w*|"
-        r"way|i can|i (?:may|am)|evidence)\b|(?:no|insufficient|not enough) (?:\w+ )?(?:information|data|details) (?:is|are|about|on|to|"
+        r"way (?:for me )?(?:to|of)|i can|i (?:may|am)|evidence)\b|(?:no|insufficient|not enough) (?:\w+ )?(?:information|data|details) (?:is|are|about|on|to|"
         r"available|found)",
         r"(?:this|that|the|such|her|his|their) (?:\w+ ){0,3}(?:is|are|isn't|aren't) (?:not |un)?(?:\w+ly )?(?:available|public|known|disclosed)\b"
         r"(?: to me)?\W*\Z",
@@ -117,7 +131,7 @@ _SAGEN = (
     r"(?:\w*sagen|beantworten|antworten|\w*helfen|mitteilen|nennen|verraten|preis\w+|\w*geben|erteilen|\w*teilen|identifizieren|erkennen|"
     r"bestimmen|benennen|dienen|machen|tun|\w*legen|bestatigen|erfullen|nachkommen|unterstutzen|aussern|sprechen|reden|kommentieren|"
     r"zuordnen|feststellen|erzahlen|eingehen|spekulieren|beurteilen|\w*stellen|anbieten|auskunft|auskunfte|behilflich|einordnen|ermitteln|"
-    r"wissen|raten|veroffentlichen|weiterleiten)"
+    r"wissen|raten|veroffentlichen|weiterleiten|ausserungen|aussagen|treffen)"
 )
 _NICHT = r"(?:nicht|kein\w*|nichts|niemand\w*)"
 _KANN = r"(?:kann|konnen|konnte|darf|durfen|mochte|mochten|will|wollen|werde|werden|wurde|sollte)"
@@ -144,9 +158,11 @@ GERMAN = Wording(
         r"leider |uber \w+ )*(?:keine|keinen|keinerlei|nicht die geringste|nicht den geringsten) (?:\w+ )?(?:ahnung|idee|schimmer|information\w*|angaben|"
         r"kenntnis\w*|daten|auskunft\w*|zugriff|zugang|anhaltspunkt\w*)\b",
         r".{0,50}?\b(?:liegen|liegt|sind|ist|war) (?:mir|uns)\b.{0,30}?\b(?:kein\w*|nicht (?:bekannt|gelaufig|vertraut)|unbekannt|fremd)",
+        r".{0,50}?\b(?:liegen|liegt|gibt es|existieren|finde ich|habe ich|besitze ich)\b.{0,24}?\bkein\w* (?:\w+ )?(?:angaben|information\w*|daten|kenntnis\w*|auskunft\w*|hinweise)\b|"
+        r"(?:dazu |hierzu |.{0,20}?\b)?(?:habe ich|ich habe) (?:dazu |hierzu )?(?:nichts (?:zu|mitzuteilen|beizutragen|hinzuzufugen)|nicht (?:vor|die absicht))|ich (?:brauche|brauchte|benotige) mehr (?:\w+ )?(?:information\w*|kontext|angaben)|ich beabsichtige nicht",
         r"(?:mir|uns) (?:ist|sind|liegen|liegt)\b.{0,40}?\b(?:kein\w*|nicht bekannt|unbekannt|fremd)|.{0,40}?\bsagt mir (?:leider )?nichts|"
         r".{0,40}?\bentzieht sich meiner|.{0,20}?\b(?:bin ich|ich bin) uberfragt|.{0,50}?\b(?:habe ich|ich habe) .{0,20}?\bnie\b",
-        r"(?:mir|uns) (?:ist|sind) (?:\w+ )?(?:niemand|nichts|kein\w*)\b.{0,40}?\bbekannt|(?:da|hier) muss ich passen\b|"
+        r"(?:mir|uns) (?:ist|sind) (?:\w+ )?(?:niemand|nichts|kein\w*)\b.{0,40}?\bbekannt|"
         r"(?:darauf|dazu|hierauf) (?:habe|weiss|kenne) ich (?:\w+ )?keine? antwort\b|ich bin (?:mir )?(?:\w+ )?(?:nicht|un) ?(?:\w+ )?sicher|(?:nicht|un) ?sicher\b",
     ),
     declines=(
@@ -154,6 +170,9 @@ GERMAN = Wording(
         r".{0,40}?\b(?:sage|verrate|aussere|nenne|beantworte|mache|gebe|identifiziere|kommentiere|teile) (?:ich|wir)?\b.{0,40}?\b"
         r"(?:nicht|nichts|kein\w*)\b",
         r"ich (?:sage|verrate|aussere|nenne|beantworte|mache|gebe|identifiziere|kommentiere|teile)\b.{0,40}?\b(?:nicht|nichts|kein\w*)\b",
+        r"(?:.{0,20}?\b)?(?:ich|da) (?:muss|mochte|will) (?:ich )?(?:\w+ ){0,2}?(?:passen|ablehnen|schweigen|absehen|verzichten|stillschweigen)|.{0,40}?\b(?:muss|mochte|will) ich (?:\w+ ){0,2}?"
+        r"(?:passen|ablehnen|schweigen|absehen|verzichten)|(?:.{0,20}?\b)?(?:das |dies )?(?:behalte|halte) ich (?:\w+ )?(?:fur mich|geheim|zuruck)|ich (?:behalte|halte|schweige|enthalte|mochte)\b.{0,30}?\b(?:fur mich|"
+        r"geheim|bedeckt|dazu|mich)(?: behalten)?\W*\Z|dazu schweige ich",
         rf"ich ziehe es vor|ich bevorzuge|.{{0,30}}?\b(?:ziehe ich es vor|mochte ich {_NICHT})\b",
     ),
     forbidden=(
@@ -165,6 +184,10 @@ GERMAN = Wording(
         r"der schweigepflicht|dem datenschutz|nicht offentlich|nicht verfugbar|nicht bekannt)",
         r"(?:diese?r?|das|die|solche) (?:\w+ ){0,4}?(?:kann|konnen|darf|durfen|wird|werden) .{0,30}?(?:nicht|kein\w*) .{0,30}?"
         r"(?:beantwortet|genannt|gegeben|geteilt|weitergegeben|preisgegeben|identifiziert|mitgeteilt)",
+        r"(?:das|dies|diese?r?|die|eine solche)\b.{0,50}?\b(?:ausserhalb (?:meine|des)|ubersteigt (?:mein|das|die)|geht uber (?:mein|das)|nicht (?:meine aufgabe|in meinem|mein bereich|an mir))|es steht mir nicht zu",
+        r".{0,50}?\b(?:kommt|kommen|klingt|ist|sind) (?:mir|uns) (?:\w+ )?(?:nicht (?:bekannt|vertraut|gelaufig)|unbekannt|fremd)",
+        r".{0,50}?\b(?:lasst|lassen) sich\b.{0,30}?\b(?:nicht|nichts|kein\w*) .{0,20}?(?:sagen|feststellen|bestimmen|erkennen|ermitteln|identifizieren|beurteilen|beantworten)|"
+        r".{0,50}?\b(?:ist|ware) es .{0,20}?(?:nicht|un) ?moglich|es ist nicht moglich|ich bin (?:daruber |dazu )?nicht informiert",
         r"das ist (?:nichts|keine \w+|kein \w+)\b|dabei kann|(?:es gibt|es liegen) (?:\w+ )?keine (?:information|angaben|daten)\w*",
     ),
     rhetoric=r"\b(?:lugen|leugnen|(?:niemand\w*|kein\w*|nichts)\b.*\b(?:als|wie)\b|was ich ohne|mir nicht helfen)\b",
@@ -178,7 +201,7 @@ GERMAN = Wording(
 )
 
 _ZEGGEN = (
-    r"(?:zeggen|beantwoorden|antwoorden|antwoord|\w*helpen|delen|noemen|geven|verstrekken|identificeren|herkennen|onthullen|vertellen|prijsgeven|"
+    r"(?:zeggen|beantwoorden|antwoorden|antwoord|\w*helpen|delen|noemen|geven|verstrekken|identificeren|herkennen|onthullen|vertellen|prijsgeven|uitspraken|uitspraak|mededelingen|informatie|"
     r"bespreken|bepalen|doen|weten|bevestigen|voldoen|vrijgeven|reageren|uitlaten|thuisbrengen|plaatsen|vaststellen)"
 )
 DUTCH = Wording(
@@ -188,7 +211,7 @@ DUTCH = Wording(
     preambles=r"(?:om|vanwege|wegens|omdat|hoewel|als|op basis|zonder|uit|wie|wat|waar|hoe|welke|gezien|u vraagt|je vraagt|ik (?:zie|zou graag)|"
     r"de (?:foto|afbeelding))\b",
     cannot=(
-        rf"(?:ik|wij|we) (?:kan|mag|wil|zal|kunnen|mogen)\b.{{0,60}}?\b(?:niet|geen|niets|niemand)\b(?:.{{0,50}}?\b{_ZEGGEN}\b|\W*\Z)",
+        rf"(?:ik|wij|we) (?:kan|mag|wil|zal|zou|kunnen|mogen)\b.{{0,60}}?\b(?:niet|geen|niets|niemand)\b(?:.{{0,50}}?\b{_ZEGGEN}\b|\W*\Z)",
         rf".{{0,50}}?\b(?:kan|mag|wil|zal|kunnen|mogen) (?:ik|wij|we)\b.{{0,50}}?\b(?:niet|geen|niets)\b(?:.{{0,50}}?\b{_ZEGGEN}\b|\W*\Z)",
         r"(?:ik ben )?niet (?:in staat|bevoegd|bereid)|ik ben (?:helaas )?niet (?:in staat|bevoegd|bereid)",
     ),
@@ -199,16 +222,20 @@ DUTCH = Wording(
         r".{0,40}?\b(?:is|zijn) mij (?:niet bekend|onbekend)|.{0,40}?\bzegt me niets|ik ben (?:er )?niet (?:zeker|bekend)|ik heb (?:nog )?nooit",
     ),
     declines=(
-        r"geen commentaar|(?:dat |ik )?liever niet\b|.{0,40}?\b(?:zeg|vertel|noem|geef|beantwoord|deel) ik\b.{0,30}?\b(?:niet|geen|niets)\b",
-        r"ik (?:weiger|zeg|vertel|noem|geef|beantwoord|deel|houd|geef er)\b.{0,40}?\b(?:niet|geen|niets|om)\b|ik weiger\b",
+        r"geen commentaar|(?:dat |ik )?liever niet\b|.{0,40}?\b(?:zeg|vertel|noem|geef|beantwoord|deel|doe|beschik|bezit|spreek|ga|geloof) ik\b.{0,30}?\b(?:niet|geen|niets)\b",
+        r"ik (?:heb (?:\w+ )?niets te|ben niet van plan|heb meer (?:informatie|context)|beschik (?:\w+ ){0,3}?niet)|ik (?:doe|weiger|zeg|vertel|noem|geef|beantwoord|deel|houd|geef er)\b.{0,40}?\b(?:niet|geen|niets|om)\b|ik weiger\b",
     ),
     forbidden=(r".{0,30}?\b(?:is|het is) (?:mij|me) niet toegestaan|ik ben niet bevoegd",),
     withheld=(
         r"(?:deze|die|dit|dat|de|het) (?:\w+ ){0,3}?(?:is|zijn) (?:\w+ )?(?:vertrouwelijk|prive|geheim|persoonlijk|niet beschikbaar|niet openbaar)",
         r"(?:deze|die|dit|dat|de|het)\b.{0,40}?\b(?:kan|mag|kunnen|mogen)\b.{0,20}?\bniet .{0,20}?(?:worden|gedeeld)|dat is niet iets|"
+        r".{0,50}?\b(?:valt|is|zijn) (?:\w+ )?niet (?:te|mogelijk)\b.{0,30}?(?:zeggen|bepalen|achterhalen|herkennen|beantwoorden|vast|\Z)|ik ben (?:\w+ )?niet op de hoogte|"
+        r".{0,50}?\b(?:komt|komen|klinkt|is|zijn) (?:mij|me|ons) (?:\w+ )?(?:niet (?:bekend|vertrouwd)|onbekend)|(?:deze|die|dit|dat|de|het)\b.{0,30}?\b(?:valt buiten|buiten mijn|gaat verder dan)|"
+        r"het is niet aan mij|.{0,20}?\b(?:houd|hou) ik (?:\w+ )?(?:voor me|geheim|liever)|ik (?:houd|hou)\b.{0,30}?\b(?:voor me|geheim)|ik moet (?:hier |helaas )?(?:passen|zwijgen|afslaan)|"
+        r"daar (?:moet ik|zwijg ik|laat ik me)|"
         r"(?:er is|er zijn) geen (?:informatie|gegevens)",
     ),
-    rhetoric=r"\b(?:(?:niet|nooit|te) liegen|(?:niemand|geen|niets)\b.*\b(?:dan|als|zo)\b)\b",
+    rhetoric=r"\b(?:(?:niet|nooit|te) liegen|(?:niemand|geen|niets)\b.*\b(?:dan|als|zo)\b|(?:wat|hoe) ik\b.*\bzonder)\b",
     but=r"\bmaar\b",
     denies=r"\b(?:niet|geen|niets|prive\w*|vertrouwelijk\w*)\b",
     others=r"(?:hij|zij|ze) \w+",

@@ -8,29 +8,29 @@ from .wording import Wording
 _DECIR = (
     r"(?:(?:responder|contestar|ayudar|decir|dar|proporcionar|compartir|revelar|identificar|reconocer|facilitar|hablar|ofrecer|hacer|nombrar|"
     r"comentar|opinar|confirmar|asegurar|determinar|saber|precisar|divulgar|mencionar|acceder|ver|cumplir|suministrar|indicar|adivinar|comunicar|"
-    r"brindar|explicar|atender|asistir|localizar|encontrar|distinguir)\w{0,5})\b"
+    r"brindar|explicar|atender|asistir|localizar|encontrar|distinguir|averiguar|entender|deducir)\w{0,5})\b"
 )
 SPANISH = Wording(
     openings=r"(?:hola|gracias[^.!?]{0,40}|bueno|no|si|pero|y|sin embargo|entiendo[^.!?]{0,60}|lamentablemente|desafortunadamente|por desgracia|"
     r"desgraciadamente|sinceramente|la verdad(?: es que)?|como (?:una? )?(?:ia|modelo|asistente|inteligencia)\b[^.!?]{0,40}|"
     r"(?:perdon|perdona|perdone|disculpa|disculpe|disculpas|lo siento) por[^.!?]{0,40})",
     apologies=r"(?:lo siento(?: mucho)?|lo lamento(?: mucho)?|perdon|perdona|perdone|perdoname|disculpa|disculpe|disculpame|disculpas|"
-    r"mis disculpas|pido disculpas|lamento|siento|me temo que)\b",
+    r"mis disculpas|pido disculpas|lamento|siento|me temo(?: que)?|temo(?: que)?)\b",
     preambles=r"(?:por|para|si|aunque|como|segun|basandome|con|sin|debido|dado|en|sobre|acerca|respecto|quien|que|cual|donde|cuando|ya que|"
     r"porque|a pesar|me (?:encantaria|gustaria)|veo|usted|la (?:imagen|foto\w*|pregunta))\b",
     cannot=(
         r"(?:\w+ ){0,4}?no (?:\w{1,3} )?(?:puedo|podemos|podria|podre|debo|voy a|logro|consigo|sabria|quiero|queremos|deseo|quisiera|me es posible|"
-        rf"nos es posible|soy capaz de|somos capaces de|estoy en condiciones de) (?:\w+mente )?(?:{_DECIR}|\W*\Z)",
+        rf"nos es posible|soy capaz de|somos capaces de|estoy en condiciones de) (?:\w+mente )?(?:(?:realmente|ni|siquiera|tampoco|mas|bien|ahora|aun) )*(?:{_DECIR}|\W*\Z)",
     ),
     unknown=(
         r"(?:(?:yo|eso|esto) )?no (?:\w{1,3} )?(?:se|sabemos|conozco|conocemos|reconozco|reconocemos|identifico|recuerdo|me suena|me consta)\b",
         r"(?:quien \w+|su \w+|eso|esto) (?:yo )?no (?:\w{1,3} )?(?:se|conozco)\b",
-        r"(?:yo )?no (?:tengo|dispongo de|cuento con|poseo)\b.{0,30}?\b(?:informacion\w*|datos|acceso|idea|conocimiento\w*|constancia|detalles)\b|"
-        r"(?:ni|ninguna) (?:\w+ )?idea\b|(?:yo )?desconozco|ignoro\b|(?:yo )?nunca (?:he (?:oido|visto)|oi)\b|no he (?:oido|visto)\b",
-        r"(?:yo )?no estoy (?:\w+ )?(?:segur|familiarizad)\w*|.{0,40}?\bme (?:es|resulta) desconocid",
+        r"(?:yo )?no (?:tengo|dispongo|cuento con|poseo)\b.{0,30}?\b(?:informacion\w*|datos|acceso|idea|conocimiento\w*|constancia|detalles)\b|"
+        r"(?:ni|ninguna) (?:\w+ )?idea\b|(?:yo |lo |la )?(?:desconozco|ignoro)\b|(?:yo )?no estoy (?:al tanto|al corriente|enterad)|no tengo conocimiento|(?:yo )?(?:nunca|jamas|no) (?:\w{1,3} )?(?:he|habia) (?:\w+ )?(?:oido|visto|conocido|escuchado)\b|(?:yo )?(?:nunca|jamas) (?:\w{1,3} )?(?:oi|vi|escuche)\b",
+        r"(?:yo )?no estoy (?:\w+ )?(?:segur|familiarizad)\w*|.{0,40}?\bme (?:es|resulta|son) (?:\w+ ){0,3}?desconocid|.{0,50}?\bno me (?:es|resulta|son|resultan|parece) (?:\w+ )?(?:familiar|conocid)|.{0,50}?\bno me (?:suena|dice nada)",
     ),
     declines=(
-        r"(?:yo )?(?:prefiero|preferiria|preferimos|elijo|opto por) (?:no|callar|guardar|abstener)|sin comentarios|me niego|me abstengo|"
+        r"(?:\w+ ){0,6}?(?:prefiero|preferiria|preferimos|elijo|opto por|debo|tengo que|voy a|quiero) (?:no|callar\w*|guardar\w*|abstener\w*|mantener\w*|reservar\w*|dejar|declinar|rechazar|rehusar)|sin comentarios|me niego|me abstengo|"
         r"me reservo|declino|rechazo (?:responder|contestar)|rehuso|mejor no\b|(?:yo )?no (?:respondo|contesto|digo|comparto|revelo|doy)\b",
     ),
     forbidden=(
@@ -40,6 +40,10 @@ SPANISH = Wording(
     withheld=(
         r"(?:es[ao]s?|est[aeo]s?|la|el|su|dicha) (?:\w+ ){0,3}?(?:es|son|esta|se considera) (?:\w+ )?(?:confidencial|privad|secret|reservad|personal\b|sensible)",
         r"(?:es[ao]s?|est[aeo]s?|la|el|su|dicha)\b.{0,40}?\bno (?:es (?:algo|una pregunta|posible)|se puede|puede ser|esta disponible|es public)",
+        r"(?:se trata de|es|son|sus) (?:\w+ ){0,3}?(?:informacion|datos|asunto|tema)\b.{0,16}?(?:confidencial|privad|secret|reservad|personal|sensible)",
+        r"(?:\w+ ){0,6}?no (?:es posible|se puede|hay forma de|hay manera de|se sabe|consta) (?:\w{1,3} )?(?:saber|decir|determinar|identificar|responder|precisar|reconocer|quien|con certeza|establecer)",
+        r"no tengo (?:nada que|forma de|manera de|modo de|como|intencion)|no (?:pienso|pretendo) (?:\w+ )?(?:responder|decir|contestar|revelar|dar|identificar)|no me apetece|(?:necesito|necesitaria) mas (?:informacion|contexto|datos)",
+        r"(?:es[ao]s?|est[aeo]s?|la|el|su|dicha|todo)\b.{0,40}?\b(?:excede|supera|va mas alla|esta fuera|queda fuera|escapa)\b|no me (?:corresponde|compete|toca)\b",
         r"no es (?:algo|posible (?:responder|decir|identificar|saber|dar))|no (?:hay|existe|se dispone de) (?:\w+ )?(?:informacion|datos|manera)|"
         r"(?:me )?(?:es|resulta) imposible (?:responder|decir|identificar|saber|dar|reconocer)",
     ),
@@ -57,24 +61,24 @@ SPANISH = Wording(
 PORTUGUESE = Wording(
     openings=r"(?:ola|oi|obrigad[ao][^.!?]{0,40}|bem|nao|mas|porem|no entanto|entendo[^.!?]{0,60}|infelizmente|lamentavelmente|sinceramente|"
     r"como (?:uma? )?(?:ia|modelo|assistente|inteligencia)\b[^.!?]{0,40}|(?:desculpe|desculpa|desculpas|perdao|sinto muito) (?:pel[oa]s?|por)[^.!?]{0,40})",
-    apologies=r"(?:sinto muito|lamento|desculpe|desculpa|desculpas|peco desculpas?|me desculpe|perdao|perdoe|receio que)\b",
+    apologies=r"(?:sinto muito|lamento|desculpe|desculpa|desculpas|peco desculpas?|me desculpe|perdao|perdoe|receio(?: que)?|temo(?: que)?)\b",
     preambles=r"(?:por|para|se|embora|como|segundo|com|sem|devido|dado|em|no|na|sobre|quanto|quem|qual|onde|quando|ja que|porque|apesar|"
     r"eu (?:gostaria|adoraria|vejo)|vejo|voce|a (?:imagem|foto\w*|pergunta))\b",
     cannot=(
         r"(?:\w+ ){0,4}?nao (?:\w{1,3} )?(?:posso|podemos|poderia|consigo|conseguimos|devo|vou|quero|gostaria de|desejo|saberia|sou capaz de|"
-        r"me e possivel|e possivel para mim) (?:\w+mente )?(?:\w{1,4} )?(?:(?:responder|ajudar|dizer|dar|fornecer|compartilhar|partilhar|revelar|"
+        r"me e possivel|e possivel para mim) (?:\w+mente )?(?:\w{1,4} |mesmo |ainda )*?(?:(?:responder|ajudar|dizer|dar|fornecer|compartilhar|partilhar|revelar|"
         r"identificar|reconhecer|falar|oferecer|fazer|nomear|comentar|opinar|confirmar|determinar|saber|divulgar|mencionar|informar|ver|adivinar|"
         r"adivinhar|auxiliar|acessar|explicar|contar|precisar)[\w-]{0,5}\b|\W*\Z)",
     ),
     unknown=(
         r"(?:(?:eu|isso|isto) )?nao (?:\w{1,3} )?(?:sei|sabemos|conheco|conhecemos|reconheco|reconhecemos|identifico|lembro|recordo)\b",
-        r"(?:quem \w+|seu \w+|isso) (?:eu )?nao (?:sei|conheco)\b|(?:eu )?nao (?:faco|fazemos) (?:\w+ )?ideia|(?:nenhuma|sem) ideia|"
-        r"(?:eu )?nao (?:tenho|disponho de|possuo)\b.{0,30}?\b(?:informac\w*|dados|acesso|ideia|conhecimento\w*|certeza|detalhes)\b",
-        r"(?:eu )?(?:desconheco|ignoro)\b|(?:eu )?nunca (?:ouvi|vi)\b|(?:eu )?nao (?:ouvi|estou (?:\w+ )?(?:cert|segur|familiarizad)\w*)|"
-        r".{0,40}?\bme e desconhecid",
+        r"(?:quem \w+|seu \w+|isso) (?:eu )?nao (?:sei|conheco)\b|(?:eu )?nao (?:faco|fazemos) (?:\w+ ){0,2}?ideia|(?:nenhuma|sem) ideia|"
+        r"(?:eu )?nao (?:tenho|disponho|possuo)\b.{0,30}?\b(?:informac\w*|dados|acesso|ideia|conhecimento\w*|certeza|detalhes)\b",
+        r"(?:eu )?(?:desconheco|ignoro)\b|(?:eu )?(?:nunca|jamais) (?:\w{1,3} )?(?:ouvi|vi|conheci|tinha (?:visto|ouvido))\b|(?:eu )?nao (?:ouvi|estou (?:\w+ )?(?:cert|segur|familiarizad)\w*)|"
+        r".{0,40}?\bme e (?:\w+ ){0,3}?desconhecid|(?:\w+ ){0,6}?nao (?:e possivel|da para|se pode|se sabe) (?:saber|dizer|determinar|identificar|responder|precisar|reconhecer|quem)|nao estou (?:a par|ciente)|nao tenho (?:nada a|como|conhecimento|forma de|maneira de|intencao)|nao (?:pretendo|me apetece)\b|(?:preciso|precisaria) de mais (?:informac|contexto|dados)|.{0,50}?\bnao me (?:e|sao|parece) (?:\w+ )?(?:familiar|conhecid)|.{0,50}?\bnao me diz(?:em)? nada",
     ),
     declines=(
-        r"(?:eu )?(?:prefiro|preferia|preferiria|preferimos|opto por|escolho) (?:nao|abster|calar|guardar)|sem comentarios|recuso|me recuso|"
+        r"(?:\w+ ){0,6}?(?:prefiro|preferia|preferiria|preferimos|opto por|escolho|devo|tenho que|tenho de|vou|quero) (?:nao|me abster|abster\w*|me calar|calar\w*|guardar|manter|ficar calad|recusar|declinar)|sem comentarios|recuso|me recuso|"
         r"recuso-me|(?:eu )?me abstenho|abstenho-me|(?:e )?melhor nao\b|declino|(?:eu )?nao (?:respondo|digo|compartilho|revelo)\b",
     ),
     forbidden=(
@@ -84,6 +88,7 @@ PORTUGUESE = Wording(
     withheld=(
         r"(?:ess[ae]s?|est[ae]s?|isso|isto|a|o|tal) (?:\w+ ){0,3}?(?:e|sao|esta) (?:\w+ )?(?:confidenc|privad|secret|sigilos|pessoal\b|pessoais\b|sensive)",
         r"(?:ess[ae]s?|est[ae]s?|isso|isto|a|o|tal)\b.{0,40}?\bnao (?:e (?:algo|possivel)|pode ser|esta disponivel|e public|posso)|"
+        r"(?:ess[ae]s?|est[ae]s?|isso|isto|a|o|tal)\b.{0,40}?\b(?:excede|ultrapassa|foge|vai alem|esta fora|fica fora)\b|nao me (?:cabe|compete)\b|nao cabe a mim|"
         r"nao (?:e algo|ha (?:\w+ )?(?:informac|dados)|existe informac)|(?:e|me e) impossivel (?:responder|dizer|identificar|saber)",
     ),
     rhetoric=r"\b(?:mentir\w*|(?:ninguem|nenhum\w*|uma? \w+|pessoa|nada|outr\w*)\b.*\b(?:mais|melhor|tao|pior)\b.*\b(?:que|como|quanto)\b(?! is[st]o)|"
@@ -104,18 +109,20 @@ ITALIAN = Wording(
     r"vorrei|mi piacerebbe|vedo|tu|lei chiede|l'immagine|la (?:foto\w*|domanda))\b",
     cannot=(
         r"(?:\w+ ){0,4}?non (?:\w{1,4} )?(?:posso|possiamo|potrei|riesco a|devo|voglio|vorrei|desidero|saprei|sono in grado di|siamo in grado di|"
-        r"sono capace di|mi e possibile) (?:\w+mente )?(?:(?:rispond|aiut|dir|dar|forn|condivid|rivel|identific|riconosc|parl|offr|far|nomin|comment|"
-        r"conferm|determin|saper|divulg|menzion|veder|indovin|assist|acced|spieg|indic|precis|esprim|comunic|svel|soddisf|stabil)\w*|\W*\Z)",
+        r"sono capace di|mi e possibile) (?:\w+mente )?(?:(?:proprio|davvero|nemmeno|neanche|ancora|piu|certo|mai) )*(?:(?:rispond|aiut|dir|dar|forn|condivid|rivel|identific|riconosc|parl|offr|far|nomin|comment|"
+        r"conferm|determin|saper|divulg|menzion|veder|indovin|assist|acced|spieg|indic|precis|esprim|comunic|svel|soddisf|stabil|cap|distingu|dedur|risal)\w*|\W*\Z)",
         r"(?:io )?non (?:sono|siamo) in grado\b",
     ),
     unknown=(
         r"(?:(?:io|questo|chi \w+|lo|la) )?non (?:\w{1,4} )?(?:so|sappiamo|conosco|conosciamo|riconosco|riconosciamo|identifico|ricordo|mi risulta|mi dice)\b|non saprei(?: proprio| davvero)?\W*\Z",
         r"(?:io )?non (?:ne )?ho\b.{0,30}?\b(?:informazion\w*|dati|accesso|idea|conoscenz\w*|certezza|dettagli)\b|(?:nessuna|alcuna|neanche un') ?idea|"
         r"(?:io )?(?:ignoro|non dispongo)\b|(?:io )?non (?:\w{1,3} )?ho mai\b|(?:io )?non (?:\w{1,3} )?sono (?:\w+ )?(?:sicur|cert|familiar)\w*|"
-        r".{0,40}?\bmi e (?:sconosciut|ignot)\w*|boh\b",
+        r".{0,40}?\bmi e (?:\w+ ){0,3}?(?:sconosciut|ignot)\w*|boh\b|.{0,50}?\bnon mi (?:e|sono|sembra|risulta) (?:\w+ )?(?:familiar|not[oai]\b|conosciut)|.{0,50}?\bnon mi dic(?:e|ono) (?:niente|nulla)",
     ),
     declines=(
-        r"(?:io )?(?:preferisco|preferirei|preferiamo|scelgo di) (?:non|astener|tacer)|(?:nessun|no) comment\w*|senza commenti|mi rifiuto|rifiuto di|"
+        r"(?:\w+ ){0,6}?non (?:e possibile|si puo|si riesce a|si sa) (?:\w{1,3} )?(?:sapere|dire|determinare|identificare|rispondere|riconoscere|stabilire|capire|chi\b)",
+        r"(?:lo |la )?ignoro\b|non (?:mi va|intendo|sono a conoscenza|sono al corrente|ho (?:intenzione|voglia|nulla da|niente da|modo di))\b|(?:mi servono|avrei bisogno di|servirebbero) (?:piu|maggiori|ulteriori)\b",
+        r"(?:\w+ ){0,6}?(?:preferisco|preferirei|preferiamo|scelgo di|devo|voglio|vorrei) (?:non|astener\w*|tacer\w*|mantener\w*|tener\w*|restar|rimaner|declinar|rifiutar)|(?:nessun|no) comment\w*|senza commenti|mi rifiuto|rifiuto di|"
         r"mi astengo|declino|meglio (?:di )?no\b|meglio non\b|(?:io )?non (?:rispondo|dico|condivido|rivelo|do)\b",
     ),
     forbidden=(
@@ -123,8 +130,9 @@ ITALIAN = Wording(
         r"mi e (?:vietat|proibit)\w*|le mie (?:linee guida|politiche|regole) non",
     ),
     withheld=(
-        r"(?:quest[aeio]|quell[aeio]|la|il|le|tale|si tratta di) (?:\w+ ){0,3}?(?:e|sono|informazioni) (?:\w+ )?(?:riservat|privat|segret|confidenzial|personal|sensibil)",
+        r"(?:quest[aeio]|quell[aeio]|la|il|le|tale|si tratta di|sono|e) (?:\w+ ){0,3}?(?:e|sono|informazion[ei]|dati) (?:\w+ )?(?:riservat|privat|segret|confidenzial|personal|sensibil)",
         r"(?:quest[aeio]|quell[aeio]|la|il|le|tale)\b.{0,40}?\bnon (?:e (?:qualcosa|possibile|disponibil|pubblic)|puo essere|posso)|"
+        r"(?:quest[aeio]|quell[aeio]|la|il|le|tale|cio)\b.{0,40}?\b(?:esula|va oltre|supera|e al di fuori|fuori dal)|non (?:spetta|sta) a me|"
         r"non (?:e (?:qualcosa|possibile (?:rispondere|dire|identificare|sapere))|ci sono (?:\w+ )?(?:informazion|dati))|(?:mi )?e impossibile (?:rispondere|dire|"
         r"identificare|sapere)|impossibile (?:rispondere|dire|identificare)",
     ),
@@ -141,7 +149,7 @@ ITALIAN = Wording(
 _DIRE = (
     r"(?:(?:vous|te|lui|leur|le|la|l'|les|en|y|t') ?)*(?:repondre|aider|dire|donner|fournir|partager|reveler|identifier|reconnaitre|parler|offrir|faire|"
     r"nommer|commenter|confirmer|determiner|savoir|divulguer|mentionner|communiquer|deviner|voir|acceder|assister|traiter|satisfaire|indiquer|preciser|"
-    r"discuter|renseigner|affirmer|prononcer|expliquer|transmettre|devoiler|distinguer)\b"
+    r"discuter|renseigner|affirmer|prononcer|expliquer|transmettre|devoiler|distinguer|discerner|comprendre|etablir|trouver)\b"
 )
 _CE = r"(?:cette|ces|ce|cela|ca|c'|son|sa|la|le|l'|les|une telle)"
 FRENCH = Wording(
@@ -152,24 +160,24 @@ FRENCH = Wording(
     r"(?:excusez|pardonnez|excuse|veuillez m'excuser)(?:-moi)?\b|je m'excuse\b|je (?:vous )?(?:presente|prie)[^.]{0,30}excus\w*|pardon\b|"
     r"je (?:regrette|crains)(?: (?:que|de))?\b)",
     preambles=r"(?:pour|par|si|bien que|meme si|comme|selon|d'apres|avec|sans|en|dans|sur|au sujet|concernant|quant|qui|quel\w*|ou|quand|puisque|parce que|"
-    r"etant donne|afin|j'aimerais|je (?:vois|voudrais)|vous|l'image|la (?:photo\w*|question))\b",
+    r"etant donne|afin|il s'agit|j'aimerais|je (?:vois|voudrais)|ca|cela|vous|l'image|la (?:photo\w*|question))\b",
     cannot=(
         r"(?:cela |ca |.{0,30}?\b)?(?:je|nous|j') ?(?:ne |n')?(?:vous |te |le |la |l'|les |en |y )*(?:peux|puis|pouvons|pourrai|pourrais|saurais|saurai|dois|vais|veux|souhaite|desire) "
         rf"(?:\w+ment )?(?:pas|point|rien|ni)\b(?:.{{0,20}}?\b{_DIRE}|\W*\Z)",
         rf"(?:je|nous) (?:ne |n')(?:vous |te |le |la |l')*(?:peux|puis|pouvons|pourrai|saurais|saurai) (?:\w+ment )?{_DIRE}",
-        r"(?:je|nous) ne (?:suis|sommes) (?:\w+ment )?pas (?:\w+ )?(?:en mesure|capable|apte|en etat|en position)|(?:je|nous) n'arrive pas|"
-        r"(?:je )?n'arrive pas a|il m'est impossible|impossible (?:de|pour moi)|je suis incapable",
+        r"(?:je|nous) ne (?:suis|sommes) (?:\w+ment )?pas (?:\w+ )?(?:en mesure|en droit|capable|apte|en etat|en position)|(?:je|nous) n'arrive pas|"
+        r"(?:je )?n'arrive pas a|il (?:m'|nous )est (?:\w+ )?impossible|impossible (?:de|pour moi)|je suis incapable",
     ),
     unknown=(
         r"(?:.{0,30}?\b)?(?:je|j'|nous) ?(?:ne |n')?(?:la |le |l'|les |en |y )*(?:sais|connais|reconnais|identifie|savons|connaissons|dispose|possede|me souviens) "
         r"(?:\w+ment )?(?:pas|rien|point|personne|aucun\w*|ni)\b",
-        r"(?:qui c'est |ca |cela )?j(?:e |')ignore\b|(?:absolument )?(?:aucune|pas la moindre|pas d') ?(?:idee|information)|je n'en (?:sais rien|ai)|"
+        r"(?:qui c'est |ca |cela )?j(?:e (?:l')?|')ignore\b|.{0,50}?\b(?:on ne (?:peut|saurait)|il n'est pas possible|il est impossible)\b.{0,20}?\b(?:savoir|dire|determiner|identifier|repondre|reconnaitre|d'identifier)\b|(?:absolument )?(?:aucune|pas la moindre|pas d') ?(?:idee|information)|je n'en (?:sais rien|ai)|"
         r"je (?:n'(?:y )?)?ai (?:pas|aucun\w*|jamais)\b.{0,30}?\b(?:information\w*|donnees|acces|idee|connaissance\w*|certitude|entendu|vu|rencontre|croise)\b|"
-        r"je (?:ne )?suis pas (?:\w+ )?(?:sure?|certaine?|familier\w*|au courant)\b|.{0,40}?\b(?:m'est|me sont) (?:\w+ )?inconnu|.{0,40}?\bne me dit rien",
+        r"je (?:ne )?suis pas (?:\w+ )?(?:sure?|certaine?|familier\w*|au courant)\b|.{0,40}?\b(?:m'est|me sont) (?:\w+ ){0,3}?inconnu|.{0,40}?\bne me (?:dit|disent|evoque\w*) rien|.{0,50}?\bne m'(?:est|sont) (?:\w+ )?(?:pas|guere) (?:\w+ )?(?:familier|connu)",
     ),
     declines=(
-        r"(?:je|j'|nous) ?(?:prefere|prefererais|preferons|choisis de|aime autant) (?:\w+ment )?(?:ne (?:pas|rien)|m'abstenir|garder|taire)|(?:pas|sans|aucun) (?:de )?"
-        r"commentaires?|je refuse (?:de|d')|je m'abstiens|je decline|je me refuse|mieux vaut ne pas|je ne (?:repondrai|dirai|partagerai|partage|donne|divulgue|reponds|dis)\b",
+        r"(?:.{0,40}?\b)?(?:je|j'|nous) ?(?:prefere|prefererais|preferons|choisis de|aime autant|dois|vais|veux) (?:\w+ment )?(?:ne (?:pas|rien)|m'abstenir|garder|me taire|taire|decliner|refuser|rester discret|passer mon tour)|(?:pas|sans|aucun) (?:de )?"
+        r"commentaires?|je refuse (?:de|d')|je m'abstiens|je decline|je me refuse|mieux vaut ne pas|je n'ai (?:rien a|aucun moyen|pas (?:l'intention|envie|de quoi))|je ne compte pas|il me (?:faut|faudrait) plus|j'aurais besoin de plus|je ne (?:donnerai|communiquerai|revelerai|devoilerai|nommerai|divulguerai|commenterai|repondrai|dirai|partagerai|partage|donne|divulgue|reponds|dis)\b",
     ),
     forbidden=(
         r"(?:cela|ca|ce|il) ne (?:m'|nous )est pas (?:\w+ment )?(?:possible|permis|autorise)|il (?:ne )?m'est (?:pas )?(?:\w+ment )?(?:permis|interdit|autorise)|il ne m'est pas|(?:je|nous) (?:ne |n'y )suis pas (?:\w+ )?(?:autorise|habilite)\w*|"
@@ -178,10 +186,11 @@ FRENCH = Wording(
     withheld=(
         rf"{_CE} ?(?:\w+ ){{0,3}}?(?:est|sont|reste\w*|releve\w*) (?:\w+ )?(?:confidentiel|prive|secret|personnel|sensible|de la vie privee)\w*",
         rf"{_CE} ?.{{0,40}}?(?:ne |n')(?:peut|peuvent|doit|est|sont) pas (?:etre|une? \w+ (?:que|a laquelle)|quelque chose|disponible|publi|possible \w+ (?:repondre|dire))",
+        rf"{_CE} ?.{{0,40}}?(?:depasse(?:nt)? (?:ce que je|mes|mon|le cadre)|sort(?:ent)? d[ue]|(?:est|sont) (?:\w+ )?(?:hors|en dehors|au-dela))|ce n'est pas a moi|il ne m'appartient pas",
         r"il n'(?:est pas possible d\w*|y a (?:pas d|aucun)\w*)'? ?(?:repondre|dire|identifier|savoir|information|donnees|reponse)",
     ),
     rhetoric=r"\b(?:ment(?:ir|s|ez)|mensonge|(?:personne|aucun\w*|pas d\w*|une? \w+|rien)\b.*\b(?:plus|meilleur\w*|aussi|si|moins)\b.*\b(?:que|qu')(?! ca\b| cela\b)|"
-    r"ce que je ferais.*\bsans|que confirmer|m'empecher)",
+    r"(?:ce que|comment) (?:je|nous)\b.*\bsans|que confirmer|m'empecher)",
     but=r"\bmais(?= (?:je|j'|c'|ce|cela|il|elle|on|nous|peut))",
     denies=r"\b(?:pas|aucun\w*|rien|jamais|impossible|prive\w*|confidentiel\w*)\b",
     others=r"(?:elle|il|elles|ils) (?!m'|n'est|ne m')\w+",

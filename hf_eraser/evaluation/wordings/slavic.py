@@ -25,12 +25,12 @@ RUSSIAN = Wording(
     unknown=(
         r"(?:.{0,20}?\b)?(?:я |мы )?(?:\w+ )?не (?:знаю|знаем|узнаю|узнаем|распознаю|опознаю|помню|располагаю|располагаем|владею|припоминаю|в курсе|уверен\w*|"
         r"слышал\w*|встречал\w*|видел\w*|имею (?:\w+ )?(?:информации|данных|представления|понятия))\b(?! ли)",
-        r"(?:я |.{0,20}?\b)?не знаком\w*\b|(?:я )?никогда не (?:слышал|встречал|видел)\w*|(?:я )?(?:даже )?(?:и )?(?:понятия|представления) не име\w+|без понятия",
-        r"(?:.{0,30}?\b)?(?:мне|нам) (?:\w+ )?(?:неизвестн|не известн|незнаком|не знаком|ничего не известн)\w*|у (?:меня|нас) (?:\w+ )?(?:нет|отсутству\w+) (?:\w+ ){0,3}?(?:информаци|данн|сведени|"
-        r"доступ|иде|ответ|возможност|прав)\w*|затрудня\w+|не могу знать",
+        r"(?:я |.{0,20}?\b)?не знаком\w*\b|(?:я )?никогда не (?:слышал|встречал|видел)\w*|(?:я )?(?:даже )?(?:и )?(?:понятия|представления) не име\w+|(?:я )?не име\w+ (?:ни )?(?:\w+ )?(?:понятия|представления)|.{0,40}?\b(?:нельзя|невозможно|не удается|не удалось|не получается) (?:\w+ )?(?:сказать|определить|узнать|установить|опознать|распознать|ответить|понять)|не мне|без понятия",
+        r"(?:.{0,30}?\b)?(?:мне|нам) (?:\w+ )?(?:неизвестн|не известн|незнаком|не знаком|ничего не известн)\w*|.{0,40}? у (?:меня|нас) (?:\w+ )?нет\W*\Z|у (?:меня|нас) (?:\w+ )?(?:нет|отсутству\w+) (?:\w+ ){0,3}?(?:информаци|данн|сведени|"
+        r"доступ|иде|ответ|возможност|прав)\w*|(?:мне )?нечего (?:\w+ ){0,2}?(?:сказать|ответить|добавить)|(?:я )?не (?:намерен\w*|собираюсь|планирую)|мне (?:нужно|нужна|нужен|потребу\w+) больше|затрудня\w+|не могу знать",
     ),
     declines=(
-        r"(?:я )?(?:предпочитаю|предпочел|предпочла|предпочту|предпочитаем)\w*(?: бы)? (?:\w+ )?(?:не|воздержаться|умолчать|промолчать)|(?:я )?"
+        r"(?:я )?(?:бы )?(?:предпочитаю|предпочел|предпочла|предпочту|предпочитаем|хочу|вынужден\w*|должен|должна)\w*(?: бы)? (?:\w+ )?(?:не|воздержаться|умолчать|промолчать|сохранить|оставить|отказаться|отказать)|(?:я )?"
         r"(?:отказываюсь|воздержусь|воздерживаюсь|откажусь|уклонюсь|промолчу)|без комментариев|(?:я )?лучше не\b|никаких комментариев",
         r"(?:я )?(?:этого |это )?не (?:скажу|отвечу|назову|раскрою|разглашаю|раскрываю|называю|даю|делюсь|комментирую|сообщаю)\b",
     ),
@@ -42,7 +42,8 @@ RUSSIAN = Wording(
         r"(?:эта|это|эти|данн\w+|такая|такие|подобн\w+|ее|его|личность|имя) (?:\w+ ){0,3}?(?:конфиденциальн|приватн|личн|секретн|закрыт|не подлеж|"
         r"не может|не могут|недоступн|не разглаша|неизвест|не раскрыва)\w*",
         r"(?:нет|отсутству\w+) (?:\w+ )?(?:информаци|данн|сведени)\w*|(?:не представляется возможным|невозможно) \w+|информации (?:\w+ )?нет|"
-        r"это не то",
+        r"это не то|(?:эта|это|эти|данн\w+|такая|такие|подобн\w+)\b.{0,40}?(?:выход\w+ за (?:рамки|пределы)|вне моей|за пределами)|не мне (?:об этом )?(?:\w+ )?(?:решать|говорить|судить)|"
+        r".{0,50}?(?:мне|нам) (?:\w+ )?(?:ничего|ни о чем) (?:\w+ )?не говор\w+",
     ),
     rhetoric=r"\b(?:лгать|солгать|врать|соврать|никого\b.*(?:\bчем\b|\w{2,}ее\b|\bкроме\b|лучше)|ничего\b.*(?:\bчем\b|лучше)|(?:что|как)\b.*\bбез)",
     denies=r"\b(?:не|нет|нельзя|ни|невозможно|конфиденциальн\w*|частн\w*|приватн\w*|личная)\b",
@@ -93,10 +94,10 @@ POLISH = Wording(
         r"(?:.{0,30}?\b)?nie (?:wiem|znam|znamy|wiemy|rozpoznaje|rozpoznajemy|kojarze|poznaje|pamietam|slyszalem|slyszalam|widzialem|widzialam|dysponuje|posiadam|"
         r"jestem (?:\w+ )?(?:pew|przekonan|zaznajomion)\w*)\b",
         r"(?:.{0,20}?\b)?nie mam (?:\w+ ){0,2}?(?:pojecia|informacj\w*|danych|dostepu|wiedzy|pewnosci|bladego)|(?:zadnego |bladego )?pojecia|"
-        r"nigdy (?:o \w+ )?nie (?:slyszal|widzial|spotkal)\w*|.{0,40}?\b(?:jest|sa) mi (?:nieznan|obc)\w*|nic mi nie mowi",
+        r"nigdy (?:o \w+ )?nie (?:slyszal|widzial|spotkal)\w*|.{0,40}?\b(?:jest|sa) mi (?:\w+ ){0,2}?(?:nieznan|obc)\w*|.{0,50}?\bnic mi nie mowi|.{0,50}?\bnie (?:jest|sa|wydaje sie|wyglada) (?:mi )?(?:\w+ )?(?:mi )?(?:znajom|znan)\w*",
     ),
     declines=(
-        r"(?:wole|wolal\w+) (?:\w+ )?(?:nie|zachowac|przemilczec)|odmawiam|bez komentarza|wstrzymam sie|lepiej nie\b|powstrzymam sie|nie (?:powiem|odpowiem|zdradze|ujawnie|"
+        r"(?:\w+ ){0,5}?(?:wole|wolal\w+|musze|chce|wolimy) (?:\w+ )?(?:nie|zachowac|przemilczec|odmowic|milczec|zatrzymac)|nie (?:zamierzam|mam (?:zamiaru|nic do))|(?:potrzebuje|potrzebowal\w+) wiecej|odmawiam|bez komentarza|wstrzymam sie|lepiej nie\b|powstrzymam sie|nie (?:powiem|odpowiem|zdradze|ujawnie|"
         r"ujawniam|podaje|podam|udzielam|komentuje)\b",
     ),
     forbidden=(
@@ -104,8 +105,8 @@ POLISH = Wording(
     ),
     withheld=(
         r"(?:ta|to|te|tej|takie|jej|jego) (?:\w+ ){0,2}?(?:jest|sa|informacj\w+) (?:\w+ )?(?:poufn|prywatn|tajn|niedostepn|nieznan|zastrzez)\w*",
-        r"(?:brak|nie ma) (?:\w+ )?(?:informacj|danych)\w*|(?:nie mozna|nie da sie|niemozliwe jest) (?:\w+ )?(?:powiedz|ustal|okresl|zidentyfik|rozpozna)\w*|"
-        r"to nie jest cos",
+        r"(?:brak|nie ma) (?:\w+ )?(?:informacj|danych)\w*|.{0,40}?(?:nie mozna|nie da sie|nie sposob|niemozliwe jest) (?:\w+ )?(?:stwierdz|powiedz|odpowiedz|ustal|okresl|zidentyfik|rozpozna)\w*|"
+        r"to nie jest cos|(?:ta|to|te|tej|takie)\b.{0,40}?\b(?:wykracza|jest poza|pozostaje poza)|nie mnie (?:to )?(?:ocenia|o tym|mowi|sadzi)\w*",
     ),
     rhetoric=r"\b(?:klamac|sklamac|(?:nikogo|niczego|lepszej|lepszego)\b.*\b(?:niz|od)\b|(?:co|jak)\b.*\bbez)\b",
     denies=r"\b(?:nie|nic|zadn\w*|prywatn\w*|poufn\w*)\b",
