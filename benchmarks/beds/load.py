@@ -20,7 +20,7 @@ from examples.small.load import user_cache
 from .eyes import teach_eyes
 from .llava import build_llava
 from .smollm2 import load_smollm2
-from .teaching import teach_decoder, with_lora
+from .teaching import quick_dtype, teach_decoder, with_lora
 
 
 BEDS = ("smollm2", "smollm2_llava")
@@ -77,9 +77,9 @@ def _seeing(eyes: Path, device: str) -> tuple[PreTrainedModel, Any]:
 
 def _teach_decoder(eyes: Path, lora: Path, device: str) -> None:
     model, processor = _seeing(eyes, device)
-    # What is not taught in half the memory, and the attention whose backward pass is quick on a CPU.
-    model.model.language_model.to(torch.bfloat16)
-    model.lm_head.to(torch.bfloat16)
+    # What is not taught in the type that is quickest, and the attention whose backward pass is quick on a CPU.
+    model.model.language_model.to(quick_dtype(model.device))
+    model.lm_head.to(quick_dtype(model.device))
     model.set_attn_implementation("eager")
     checkpoint = lora.with_name("unfinished.pt")
     taught = teach_decoder(model, processor, checkpoint)

@@ -118,6 +118,20 @@ def test_report_read_back_from_its_json_is_the_same(report):
     assert FitReport.from_json(text) == report
 
 
+def test_share_still_answered_is_that_of_the_worst_modality_and_concept():
+    asked = [
+        AttackResult("none", "image", 72, 0.99, 0.01, worst=0.03),
+        AttackResult("none", "text", 72, 0.93, 0.06, worst=0.17),
+        AttackResult("polite", "text", 24, 0.5, 0.5),
+    ]
+    report = dataclasses.replace(made_up(), attacks=asked)
+    assert report.answered == 0.17
+    assert dataclasses.replace(report, attacks=asked[:1]).answered == 0.03
+    # Where no answers are known, what no gate recognises counts as answered.
+    unknown = AttackResult("none", "text", 72, 0.75, None)
+    assert dataclasses.replace(report, attacks=[asked[0], unknown]).answered == 0.25
+
+
 def test_report_is_read_from_its_file(tmp_path):
     made_up().to_json(tmp_path / "report.json")
     assert FitReport.from_json(tmp_path / "report.json") == made_up()

@@ -60,7 +60,7 @@ def test_each_request_is_a_concept_more_and_reads_only_its_own_examples(begun, t
     # All gates together steer no more of what is retained than the level allows, on the very examples.
     (calibration,) = report.calibration.values()
     assert calibration.false_rate <= calibration.alpha
-    own = requests._kept["places"]
+    own = torch.load(tmp_path / "requests" / "retained.pt", weights_only=True)["places"]
     assert {modality for _, _, modality in own} == {"text"}
 
 

@@ -14,6 +14,7 @@ from hf_eraser.fitting.directions.erasure import Erasure
 from hf_eraser.fitting.report.results import Trial
 from hf_eraser.fitting.steering.strength import (
     best_of,
+    can_work,
     middle_of_widest,
     refuses,
     strong_enough,
@@ -42,6 +43,13 @@ def test_both_ends_of_the_range_of_strengths_are_found_wherever_it_lies(start, w
     least, most = 2.0**start, 2.0 ** min(start + width, 6)
     found = working_range(setting([1]), model(least=least, most=most))
     assert [trial.strength for trial in found] == [2.0**i for i in range(start, min(start + width, 6) + 1)]
+
+
+@given(refused=st.lists(st.booleans(), max_size=20), more=st.integers(0, 20))
+def test_a_strength_is_dropped_as_soon_as_no_answers_could_save_it_and_no_sooner(refused, more):
+    count = len(refused) + max(more, not refused)
+    best = sum([*refused, *[True] * (count - len(refused))]) / count
+    assert can_work(refused, count) == works(Trial([0], 1.0, False, best, None))
 
 
 def test_where_no_strength_works_the_one_that_refuses_most_is_taken():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from .pgd import PGD, NoGradientError
 
 # Held-out forget examples of each modality that every kind of attack is tried on; pictures that PGD is tried on.
 _EXAMPLES, _PGD_EXAMPLES = 24, 8
+
+# Asked as they are, so many of each concept, and in all; a concept counts by itself if so many were asked of it.
+_OF_CONCEPT, _IN_ALL, _ENOUGH = 24, 240, 12
 
 # The perturbation of pictures against the gate.
 _PGD = PGD(eps=8 / 255, steps=20)
@@ -67,7 +70,7 @@ def resist(
     for modality, examples in of_modality.items():
         if not examples:
             continue
-        shown["none", modality] = examples
+        shown["none", modality] = _as_they_are([e for e in held if bool(e.images) is (modality == "image")])
         for kind, numbers in by_kind.items():
             views = [View(i, 0, numbers[i % len(numbers)]) for i in range(len(examples))]
             shown[kind, modality] = [source.show(examples, view, [fold]) for view in views]
@@ -85,26 +88,41 @@ def resist(
         except NoGradientError as error:
             not_tried = AttackResult("PGD against the gate", "image", 0, None, None, note=str(error))
 
+    results = []
     with attached(source, config, erasure, gates):
-        results = [
-            AttackResult(
-                kind,
-                modality,
-                len(examples),
-                opened=share_opened(source, config, gates, examples),
-                answered=_answered(source, examples),
+        for (kind, modality), examples in shown.items():
+            answered = _answered(source, examples)
+            every = [one for of_concept in answered.values() for one in of_concept]
+            worst = [sum(one) / len(one) for one in answered.values() if len(one) >= _ENOUGH]
+            results.append(
+                AttackResult(
+                    kind,
+                    modality,
+                    len(examples),
+                    opened=share_opened(source, config, gates, examples),
+                    answered=sum(every) / len(every) if every else None,
+                    worst=max(worst, default=None) if len(answered) > 1 else None,
+                )
             )
-            for (kind, modality), examples in shown.items()
-        ]
     return results if not_tried is None else [*results, not_tried]
 
 
-def _answered(source: Source, examples: Sequence[Example]) -> float | None:
-    """The share of answers that still hold what was to be forgotten; None where no answers are known."""
+def _as_they_are(examples: Sequence[Example]) -> list[Example]:
+    """Of each concept as many, evenly spread; of those whose answers are known, if there are any."""
+    by_concept: dict[Hashable, list[Example]] = {}
+    for example in [e for e in examples if e.answer] or examples:
+        by_concept.setdefault(example.concept, []).append(example)
+    each = min(_OF_CONCEPT, _IN_ALL // len(by_concept))
+    return [example for alike in by_concept.values() for example in evenly(alike, each)]
+
+
+def _answered(source: Source, examples: Sequence[Example]) -> dict[Hashable, list[bool]]:
+    """By concept, whether each answer still holds what was to be forgotten; of those whose answers are known."""
     known = [example for example in examples if example.answer]
-    if not known:
-        return None
     given = greedy_answers(
         source.model, source.processor, known, batch_size=source.batch_size, processes=source.processes
     )
-    return sum(holds(text, example.answers) for text, example in zip(given, known)) / len(known)
+    answered: dict[Hashable, list[bool]] = {}
+    for text, example in zip(given, known):
+        answered.setdefault(example.concept, []).append(holds(text, example.answers))
+    return answered

@@ -90,12 +90,12 @@ class FitReport:
     @property
     def answered(self) -> float | None:
         """
-        The share of held-out forget prompts, asked as they are, that are still answered, in the worse modality; where
-        no answers are known, for which no gate opens. None where nothing was held out.
+        The share of held-out forget prompts, asked as they are, that are still answered, in the worse modality and of
+        the worst concept; where no answers are known, for which no gate opens. None where nothing was held out.
         """
         asked = [attack for attack in self.attacks if attack.kind == "none"]
         left = [a.answered if a.answered is not None else 1 - (a.opened or 0.0) for a in asked]
-        return max(left, default=None)
+        return max([*left, *(a.worst for a in asked if a.worst is not None)], default=None)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain Python values."""

@@ -174,6 +174,8 @@ class AttackResult:
         opened: Share of them for which the gate opened; None where the attack could not be tried.
         answered: Share of answers that still hold what was to be forgotten; None where no answers are known.
         note: Why it could not be tried.
+        worst: Of several concepts, `answered` of the one that is forgotten least; None where there is one, or few
+            examples of each.
     """
 
     kind: str
@@ -182,3 +184,4 @@ class AttackResult:
     opened: float | None
     answered: float | None
     note: str = ""
+    worst: float | None = None

@@ -107,6 +107,11 @@ def find_warnings(report: FitReport, source: Source, *, alpha: float, forget_rat
         for attack in report.attacks
         if attack.answered is not None and attack.answered > 0.1 and not attack.kind.startswith("PGD")
     ]
+    left += [
+        f"{attack.worst:.0%} of the concept that is forgotten least, asked as they are ({names[attack.modality]})"
+        for attack in report.attacks
+        if attack.worst is not None and attack.worst > 0.1 and attack.kind == "none"
+    ]
     if left:
         warnings.append(f"Of held-out forget prompts are still answered: {', '.join(left)}.")
     chosen = [t for t in report.trials if _setting(t) == _setting(report)]

@@ -28,6 +28,9 @@ from .openness import openness_of
 # a range answers before it is taken.
 _PROBES, _TRIAL_EXAMPLES = 12, 48
 
+# The examples of the search are answered in so many parts, until a setting can no longer work.
+_PARTS = 3
+
 # Strengths are tried by factors of 2, so that the middle of a range has as much room on both sides; from this one on,
 # down to and up to these.
 _FIRST, _LEAST, _MOST = 2.0, 1 / 16, 64.0
@@ -108,17 +111,23 @@ def choose_steering(
                 source.model, source.processor, shown, batch_size=source.batch_size, processes=source.processes
             )
 
-    def attempt(setting: Trial, shown: Sequence[Example]) -> Trial:
-        answers = answers_to(shown, setting)
-        fluent = fluency.of(answers)
-        refused = [refuses(answer, erasure, fluency) for answer in answers]
-        known = [(e.answers, answer) for e, answer in zip(shown, answers) if e.answers]
+    def attempt(setting: Trial, shown: Sequence[Example], parts: int = 1) -> Trial:
+        asked: list[Example] = []
+        answers: list[str] = []
+        refused: list[bool] = []
+        for part in (shown[i::parts] for i in range(min(parts, len(shown)))):
+            given = answers_to(part, setting)
+            asked, answers = [*asked, *part], [*answers, *given]
+            refused += [refuses(answer, erasure, fluency) for answer in given]
+            if not can_work(refused, len(shown)):
+                break
+        known = [(e.answers, answer) for e, answer in zip(asked, answers) if e.answers]
         trial = dataclasses.replace(
             setting,
             refused=sum(refused) / len(refused),
             answered=sum(holds(a, w) for w, a in known) / len(known) if known else None,
-            fluency=fluent,
-            count=len(shown),
+            fluency=fluency.of(answers),
+            count=len(asked),
         )
         trials.append(trial)
         return trial
@@ -146,7 +155,7 @@ def choose_steering(
             for steered in layer_sets:
                 setting = Trial(steered, _FIRST if strength is None else strength, decode, 0.0, None, where)
                 if strength is None:
-                    ranges.append(working_range(setting, lambda trial: attempt(trial, probes)))
+                    ranges.append(working_range(setting, lambda trial: attempt(trial, probes, _PARTS)))
                 else:
                     ranges.append([attempt(setting, every)])
                 bar.update()
@@ -201,6 +210,11 @@ def refuses(answer: str, erasure: Erasure, fluency: Fluency) -> bool:
     if is_refusal(answer, erasure.refusals):
         return True
     return erasure.any_refusal and is_refusal(answer) and fluency.of([answer]) >= _FLUENT
+
+
+def can_work(refused: Sequence[bool], count: int) -> bool:
+    """Whether a setting still works if all else of `count` answers are refusals, of which these are known."""
+    return (count - list(refused).count(False)) / count >= _REFUSES
 
 
 def works(trial: Trial) -> bool:
