@@ -71,7 +71,7 @@ def fit(
         typer.Option(
             metavar="NAME",
             help="What to keep where both cannot be had: retain or forget.",
-            show_default="to deliver nothing that leaves a tenth answered",
+            show_default="to deliver nothing that leaves a tenth answered, or a fifth in other words",
         ),
     ] = None,
     harden_pictures: Annotated[

@@ -67,9 +67,6 @@ from .steering.strength import choose_steering
 # Groups of forget examples, up to so many, are tried with a gate for each.
 _MOST_CONCEPTS = 32
 
-# What may still be answered of held-out forget prompts, asked as they are, without a word of the user.
-_MOST_ANSWERED = 0.1
-
 # At most so many layers are tried for the gate, evenly spread.
 _MAX_GATE_LAYERS = 6
 
@@ -166,7 +163,7 @@ def fit(
             (0, 1].
         prefer: What to do where `forget_rate` and the levels contradict each other: `"retain"` keeps the levels,
             `"forget"` the rate. The default keeps the levels, and delivers nothing that leaves more than a tenth of
-            held-out forget prompts answered.
+            held-out forget prompts answered, or a fifth of reworded ones.
         adversarial: Whether the pictures of recall examples that have an `"answer"` are perturbed towards it (the
             paper, whose recall prompts the model would else refuse); a `PGD` says how.
         augment: Whether pictures are also shown changed (mirrored as well); an `Augmentation` says how.
@@ -196,8 +193,9 @@ def fit(
         The report: what was chosen, how well it did on held-out examples, and why not to trust it.
 
     Raises:
-        ForgettingError: If more than a tenth of held-out forget prompts would still be answered, and `prefer` does not
-            say what then matters more. It holds the report; the model is as it was.
+        ForgettingError: If more than a tenth of held-out forget prompts would still be answered, of any concept, or
+            more than a fifth of them in other words, and `prefer` does not say what then matters more. It holds the
+            report; the model is as it was.
         TypeError: If an argument has a type that it cannot have.
         ValueError: If an argument has a value that it cannot have: an empty set, an unreadable picture, an example
             that is to be forgotten and retained, a layer that does not exist, a name that is taken.
@@ -484,7 +482,7 @@ def fit(
         ],
     )
     report.warnings = find_warnings(report, source, alpha=alpha, forget_rate=forget_rate)
-    if prefer is None and (left := report.answered) is not None and left > _MOST_ANSWERED:
+    if prefer is None and report.too_little:
         raise ForgettingError(report)
     adapter, tensors, report = processes.of_main(
         lambda: (adapter, adapter_tensors(base, adapter, erasure, gates), report)

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from hf_eraser import fit
-from hf_eraser.fitting import FitReport
+from hf_eraser.fitting import FitReport, ForgettingError
 from hf_eraser.fitting.gates.places import Place
 from hf_eraser.fitting.gates.sample import Sample
 from hf_eraser.fitting.reading.capture import Captured
@@ -130,6 +130,33 @@ def test_share_still_answered_is_that_of_the_worst_modality_and_concept():
     # Where no answers are known, what no gate recognises counts as answered.
     unknown = AttackResult("none", "text", 72, 0.75, None)
     assert dataclasses.replace(report, attacks=[asked[0], unknown]).answered == 0.25
+
+
+@pytest.mark.parametrize(
+    ("asked", "worst", "reworded", "message"),
+    [
+        (0.0, 0.0, 0.0, ""),
+        (0.1, 0.1, 0.19, ""),
+        (0.11, 0.0, 0.0, "11% of held-out forget prompts"),
+        (0.04, 0.13, 0.0, "13% of held-out forget prompts"),
+        (0.04, 0.04, 0.23, "23% of held-out forget prompts that are reworded"),
+    ],
+)
+def test_what_leaves_too_much_as_it_is_or_reworded_is_not_delivered(asked, worst, reworded, message):
+    attacks = [
+        AttackResult("none", "text", 72, 1.0, asked, worst=worst),
+        AttackResult("none", "image", 72, 1.0, 0.0, worst=0.0),
+        AttackResult("polite", "text", 24, 1.0, reworded / 2),
+        AttackResult("suffix", "text", 24, 1.0, reworded * 3 / 2),
+        AttackResult("polite", "image", 24, 1.0, 0.0),
+        # Pictures that are made to get by are reported, and decide nothing.
+        AttackResult("PGD against the gate", "image", 8, 0.0, 1.0),
+        AttackResult("picture changed harder", "image", 24, 0.0, 1.0),
+    ]
+    report = dataclasses.replace(made_up(), attacks=attacks)
+    assert report.too_little == message
+    if message:
+        assert str(ForgettingError(report)).startswith(f"{message} would still be answered")
 
 
 def test_report_is_read_from_its_file(tmp_path):

@@ -14,7 +14,7 @@ from ..directions.erasure import Erasure
 from ..gates.delivering import GateTensors
 from ..reading.split import FOLDS
 from ..reading.views import Source, View, evenly
-from ..report.results import AttackResult
+from ..report.results import CHANGED_PICTURE, PERTURBED_PICTURE, AttackResult
 from ..steering.attaching import attached
 from ..steering.openness import share_opened
 from .evasion import evading
@@ -77,16 +77,16 @@ def resist(
     with_picture = of_modality["image"]
     if with_picture and source.attacks and source.augmentation is not None:
         harder = source.augmentation.harder()
-        shown["picture changed harder", "image"] = [
+        shown[CHANGED_PICTURE, "image"] = [
             example.with_changed_images(lambda image: harder(image, rng)) for example in with_picture
         ]
     not_tried = None
     if with_picture and source.attacks and hasattr(source.processor, "image_processor"):
         try:
             chosen = evenly(list(with_picture), _PGD_EXAMPLES)
-            shown["PGD against the gate", "image"] = evading(source, config, gates, chosen, _PGD)
+            shown[PERTURBED_PICTURE, "image"] = evading(source, config, gates, chosen, _PGD)
         except NoGradientError as error:
-            not_tried = AttackResult("PGD against the gate", "image", 0, None, None, note=str(error))
+            not_tried = AttackResult(PERTURBED_PICTURE, "image", 0, None, None, note=str(error))
 
     results = []
     with attached(source, config, erasure, gates):

@@ -14,6 +14,8 @@ from ...hub.saving import write_whole
 from ...tuner.fields import Positions, gate_layers_in_words, steered_in_words
 from .figure import plot_report
 from .results import (
+    CHANGED_PICTURE,
+    PERTURBED_PICTURE,
     AttackResult,
     Calibration,
     ConceptResult,
@@ -26,6 +28,10 @@ from .results import (
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+# What may still be answered of held-out forget prompts, as they are and reworded, of an adapter that is delivered
+# without a word of the user.
+_MOST_ANSWERED, _MOST_REWORDED = 0.1, 0.2
 
 
 @dataclass
@@ -96,6 +102,30 @@ class FitReport:
         asked = [attack for attack in self.attacks if attack.kind == "none"]
         left = [a.answered if a.answered is not None else 1 - (a.opened or 0.0) for a in asked]
         return max([*left, *(a.worst for a in asked if a.worst is not None)], default=None)
+
+    @property
+    def reworded(self) -> float | None:
+        """
+        The share of held-out forget prompts, shown in other words, that are still answered: over all ways of rewording
+        and of beginning the answer, in the worse modality. It says more than `answered` where many questions are made
+        of few wordings. None where none were reworded, or no answers are known.
+        """
+        words = [a for a in self.attacks if a.kind not in ("none", CHANGED_PICTURE, PERTURBED_PICTURE)]
+        left: dict[str, list[tuple[float, int]]] = {}
+        for attack in words:
+            if attack.answered is not None:
+                left.setdefault(attack.modality, []).append((attack.answered, attack.count))
+        shares = [sum(share * n for share, n in of) / sum(n for _, n in of) for of in left.values()]
+        return max(shares, default=None)
+
+    @property
+    def too_little(self) -> str:
+        """What of held-out forget prompts is still answered, where that is too much to deliver an adapter; else ""."""
+        if self.answered is not None and self.answered > _MOST_ANSWERED:
+            return f"{self.answered:.0%} of held-out forget prompts"
+        if self.reworded is not None and self.reworded > _MOST_REWORDED:
+            return f"{self.reworded:.0%} of held-out forget prompts that are reworded"
+        return ""
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain Python values."""
@@ -218,10 +248,9 @@ class ForgettingError(RuntimeError):
 
     def __init__(self, report: FitReport) -> None:
         self.report = report
-        assert report.answered is not None
         reasons = "".join(f" {warning}" for warning in report.warnings[:_REASONS])
         super().__init__(
-            f"{report.answered:.0%} of held-out forget prompts would still be answered, so nothing was attached. "
+            f"{report.too_little} would still be answered, so nothing was attached. "
             '`prefer="forget"` takes thresholds that recognise them, at the price that `print(error.report)` shows as '
             f'its trade-off; `prefer="retain"` takes the adapter as it is.{reasons}'
         )

@@ -162,6 +162,10 @@ class Trial:
     begun: float | None = None
 
 
+#: The kinds of attack that change the picture and not the words.
+CHANGED_PICTURE, PERTURBED_PICTURE = "picture changed harder", "PGD against the gate"
+
+
 @dataclass
 class AttackResult:
     """
