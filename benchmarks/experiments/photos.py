@@ -42,12 +42,14 @@ def run(model_name: str, configuration: Mapping[str, Any]) -> dict[str, Any]:
                 tell=said.append,
                 batch_size=32,
                 seed=configuration["seed"],
+                prefer="retain",  # so that what would not be delivered is measured as well, and noted
                 # The eyes of the small models see one of the few things that they know in every picture.
                 general=general_texts(model, processor),
             )
             seconds = time.perf_counter() - start
         found = pooled_as_data(pooled_by_modality(measure(model, processor, names)))
-        row = {"people": list(people), "seconds": seconds, "said": said, "warnings": list(report.warnings), **found}
+        row = {"people": list(people), "seconds": seconds, "said": said, "warnings": list(report.warnings)}
+        row |= {"too_little": report.too_little, **found}
         print(row, flush=True)
         rows.append(row)
     return {"rows": rows}
