@@ -79,6 +79,9 @@ def page(results: Mapping[str, Result]) -> str:
                 )
             )
         parts += [f"### {MODEL_NAMES[model]}", table(columns, cells)]
+        for row in result.figures["rows"]:
+            if said := row.get("too_little"):  # which results of earlier versions do not have
+                parts.append(f"Of {len(row['people'])} people: by default not delivered ({said} still answered).")
     return "\n\n".join(parts)
 
 

@@ -60,21 +60,22 @@ def resist(
     rng = np.random.default_rng([source.seed, fold])
     shown: dict[tuple[str, str], list[Example]] = {}
     of_modality = {
-        "image": evenly([example for example in held if example.images], _EXAMPLES),
-        "text": evenly([example for example in held if not example.images], _EXAMPLES),
+        "image": [example for example in held if example.images],
+        "text": [example for example in held if not example.images],
     }
     by_kind: dict[str, list[int]] = {}
     for n, attack in enumerate(source.attacks):
         if n % FOLDS == fold:
             by_kind.setdefault(attack.kind, []).append(n)
-    for modality, examples in of_modality.items():
-        if not examples:
+    for modality, of in of_modality.items():
+        if not of:
             continue
-        shown["none", modality] = _as_they_are([e for e in held if bool(e.images) is (modality == "image")])
+        shown["none", modality] = _as_they_are(of)
+        examples = evenly(of, _EXAMPLES)
         for kind, numbers in by_kind.items():
             views = [View(i, 0, numbers[i % len(numbers)]) for i in range(len(examples))]
             shown[kind, modality] = [source.show(examples, view, [fold]) for view in views]
-    with_picture = of_modality["image"]
+    with_picture = evenly(of_modality["image"], _EXAMPLES)
     if with_picture and source.attacks and source.augmentation is not None:
         harder = source.augmentation.harder()
         shown[CHANGED_PICTURE, "image"] = [
@@ -83,7 +84,7 @@ def resist(
     not_tried = None
     if with_picture and source.attacks and hasattr(source.processor, "image_processor"):
         try:
-            chosen = evenly(list(with_picture), _PGD_EXAMPLES)
+            chosen = evenly(with_picture, _PGD_EXAMPLES)
             shown[PERTURBED_PICTURE, "image"] = evading(source, config, gates, chosen, _PGD)
         except NoGradientError as error:
             not_tried = AttackResult(PERTURBED_PICTURE, "image", 0, None, None, note=str(error))

@@ -7,7 +7,7 @@ import itertools
 from ...data.overlap import nearly_the_same, shared_pictures
 from ..reading.views import Source
 from .report import FitReport
-from .results import ConceptResult, Trial
+from .results import PERTURBED_PICTURE, ConceptResult, Trial
 
 
 # Of so many held-out prompts of which none is answered, at most a fifth would be, at a confidence of 95% (the rule of
@@ -105,7 +105,7 @@ def find_warnings(report: FitReport, source: Source, *, alpha: float, forget_rat
         f"{attack.answered:.0%} {'asked as they are' if attack.kind == 'none' else 'under ' + repr(attack.kind)} "
         f"({'with an image' if attack.modality == 'image' else 'text only'})"
         for attack in report.attacks
-        if attack.answered is not None and attack.answered > 0.1 and not attack.kind.startswith("PGD")
+        if attack.answered is not None and attack.answered > 0.1 and attack.kind != PERTURBED_PICTURE
     ]
     left += [
         f"{attack.worst:.0%} of the concept that is forgotten least, asked as they are ({names[attack.modality]})"
