@@ -11,6 +11,7 @@ import torch
 from benchmarks.fresh_traffic import fresh_traffic
 from hf_eraser.data import Example, read_examples
 from hf_eraser.data.encoding import batches, encode
+from hf_eraser.data.processes import ALONE
 from hf_eraser.evaluation import greedy_answers, holds, is_refusal
 from hf_eraser.fitting import PGD
 from hf_eraser.fitting.attacks.evasion import evading
@@ -127,7 +128,7 @@ def white_box(
     known = [e for e, right in zip(examples, answered_by(examples, before)) if right]
     chosen = [known[i * len(known) // configuration["white_box"]] for i in range(configuration["white_box"])]
     gates = gates_of(model)
-    source: Any = SimpleNamespace(model=model, processor=processor)
+    source: Any = SimpleNamespace(model=model, processor=processor, processes=ALONE)
     config = next(iter(model.peft_config.values()))
     found = []
     for eps in configuration["eps"]:

@@ -91,7 +91,7 @@ def readme_block(found: dict[str, dict[str, Result]]) -> str:
             )
         for head, cell in fits.readme_rows(found["fits"][model]):
             add(head, cell)
-    (cost,) = found["cost"].values()
+    cost = found["cost"]["none"]
     steering = next(row for row in cost.figures["steering"] if row["variant"] == "steering" and row["of"] == "base")
     cells = [[head, *cells] for head, cells in rows.items()]
     times = f"{steering['prefill']:.3f} / {steering['decode']:.3f}"

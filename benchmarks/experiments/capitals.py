@@ -74,6 +74,7 @@ def _measure(model_name: str, seed: int, configuration: Mapping[str, Any]) -> di
             key: getattr(report, key) for key in ("gate_layer", "readout", "layers", "strength", "positions")
         },
         "warnings": report.warnings,
+        "too_little": report.too_little,
     }
 
 

@@ -1,6 +1,6 @@
 """
-What steering costs on a decoder of SmolLM2-135M's size, as ratios in one run, beside a LoRA on the same layers, and
-what fitting gates costs beside the forward passes that it cannot do without.
+What steering costs on a decoder of SmolLM2-135M's size, and on a GPU on one of LLaVA-1.5-7B's, as ratios in one run,
+beside a LoRA on the same layers; and what fitting gates costs beside the forward passes that it cannot do without.
 
 The weights are random: they make no difference to the time. Each round times every variant once, in turn, so that a
 busy machine slows all of them alike; a ratio is the median over the rounds. Fitting is a LLaVA's with that decoder,
@@ -56,6 +56,9 @@ _SMOLLM2 = LlamaConfig(
     num_attention_heads=9,
     num_key_value_heads=3,
 )
+# LLaVA-1.5-7B's decoder: https://huggingface.co/llava-hf/llava-1.5-7b-hf/blob/main/config.json
+_7B = LlamaConfig(vocab_size=32064, hidden_size=4096, intermediate_size=11008, num_hidden_layers=32)
+
 _LAYERS = list(range(12, 18))
 
 # The fit: layers that the gate is tried on, pixels a side of a patch, and patches a side, each an image token.
@@ -64,49 +67,69 @@ _PATCH, _SIDE = 12, 12
 
 
 def run(model_name: str, configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """Time steering, then fitting; no small model is used."""
+    """
+    Time steering, then fitting; no small model is used.
+
+    Raises:
+        RuntimeError: If `model_name` is `"7b"` and there is no GPU.
+    """
     torch.manual_seed(configuration["seed"])
-    adapters, rank = configuration["adapters"], configuration["rank"]
-    steering = _time_steering(configuration["rounds"], configuration["tokens"], adapters=adapters, rank=rank)
+    options = {name: configuration[name] for name in ("rounds", "tokens", "adapters", "rank")}
+    if model_name == "7b":
+        if not torch.cuda.is_available():
+            raise RuntimeError("A decoder of 7B is timed on a GPU, and there is none: give `--models none`.")
+        return {"steering": _time_steering(_7B, "cuda", torch.bfloat16, **options)}
+    steering = _time_steering(_SMOLLM2, "cpu", torch.float32, **options)
     return {"steering": steering, "fitting": _time_fitting(configuration["people"])}
 
 
 def page(results: Mapping[str, Result]) -> str:
-    """A table and a sentence."""
-    (result,) = results.values()
-    rows = [
-        (row["variant"], row["of"], f"{row['prefill']:.3f}", f"{row['decode']:.3f}")
-        for row in result.figures["steering"]
-    ]
-    fit = result.figures["fitting"]
-    return "\n\n".join(
-        [
-            "## What it costs",
-            "A decoder of SmolLM2-135M's size (30 layers, width 576) in float32 on the CPU, 6 of its layers adapted, "
-            "as multiples of the base model's time in the same run; medians over "
-            f"{result.configuration['rounds']} rounds.",
-            table(("variant", "of", "prefill", "decode"), rows, left=2),
-            f"Gates tried on {fit['layers']} layers in every readout took {fit['ratio']:.3f} times as long as the "
-            f"plain forward passes over the same batches ({fit['examples']} examples, {fit['passes']} passes).",
+    """A table for each decoder, and a sentence."""
+    parts = ["## What it costs"]
+    for name, result in results.items():
+        where = (
+            f"LLaVA-1.5-7B's size (32 layers, width 4096, random weights) in bfloat16 on an "
+            f"{result.machine['accelerator']}"
+            if name == "7b"
+            else "SmolLM2-135M's size (30 layers, width 576) in float32 on the CPU"
+        )
+        rows = [
+            (row["variant"], row["of"], f"{row['prefill']:.3f}", f"{row['decode']:.3f}")
+            for row in result.figures["steering"]
         ]
-    )
+        parts += [
+            f"A decoder of {where}, 6 of its layers adapted, as multiples of the base model's time in the same run; "
+            f"medians over {result.configuration['rounds']} rounds.",
+            table(("variant", "of", "prefill", "decode"), rows, left=2),
+        ]
+        if fit := result.figures.get("fitting"):
+            parts.append(
+                f"Gates tried on {fit['layers']} layers in every readout took {fit['ratio']:.3f} times as long as the "
+                f"plain forward passes over the same batches ({fit['examples']} examples, {fit['passes']} passes)."
+            )
+    return "\n\n".join(parts)
 
 
-def _time_steering(rounds: int, tokens: int, *, adapters: int, rank: int) -> list[dict[str, Any]]:
-    base = LlamaForCausalLM(_SMOLLM2).eval()
+def _time_steering(
+    config: LlamaConfig, device: str, dtype: torch.dtype, *, rounds: int, tokens: int, adapters: int, rank: int
+) -> list[dict[str, Any]]:
+    torch.set_default_dtype(dtype)
+    with torch.device(device):  # where weights are drawn
+        base = LlamaForCausalLM(config).eval()
+    torch.set_default_dtype(torch.float32)
     stacked, lora = f"{adapters} steering, merged", f"LoRA, rank {rank}"
     models = {
         "base": base,
         "steering": _steered(base, 1),
         stacked: _steered(base, adapters),
         lora: get_peft_model(
-            copy.deepcopy(base),
+            _copied(base),
             LoraConfig(
                 r=rank, target_modules=["q_proj", "v_proj"], layers_to_transform=_LAYERS, task_type="CAUSAL_LM"
             ),
         ).eval(),
     }
-    prompts = torch.randint(0, _SMOLLM2.vocab_size, (4, tokens))
+    prompts = torch.randint(0, config.vocab_size, (4, tokens), device=device)
 
     def prefill(model: torch.nn.Module) -> Callable[[], object]:
         return lambda: model(input_ids=prompts, use_cache=True)
@@ -134,9 +157,14 @@ def _time_steering(rounds: int, tokens: int, *, adapters: int, rank: int) -> lis
     ]
 
 
+def _copied(base: LlamaForCausalLM) -> LlamaForCausalLM:
+    """A model of its own with the same parameters, of which a GPU has room for one."""
+    return copy.deepcopy(base, {id(parameter): parameter for parameter in base.parameters()})
+
+
 def _steered(base: LlamaForCausalLM, adapters: int) -> LlamaForCausalLM:
     """The model with `adapters` active adapters whose gates are open; merged, if there are several."""
-    model = copy.deepcopy(base)
+    model = _copied(base)
     peft_model = get_peft_model(
         model, SteeringAdapterConfig(layers_to_transform=_LAYERS, gate_layer=_LAYERS[0]), adapter_name="0"
     )
@@ -162,10 +190,16 @@ def _seconds(tasks: dict[str, Callable[[], object]], rounds: int) -> dict[str, l
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for i in tqdm(range(rounds), desc="Timing", unit="round"):
         for name in names[i % len(names) :] + names[: i % len(names)]:
-            start = time.perf_counter()
+            start = _now()
             tasks[name]()
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(_now() - start)
     return seconds
+
+
+def _now() -> float:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def _ratio(seconds: dict[str, list[float]], name: str, of: str) -> float:

@@ -31,41 +31,54 @@ _ASKED = ("name", "job", "pet", "hobby", "town", "food", "colour", "song")
 
 
 def run(model_name: str, configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """Measure each size in a process of its own."""
+    """
+    Measure each size in a process of its own.
+
+    Raises:
+        RuntimeError: If `model_name` is `"cuda"` and there is no GPU.
+    """
+    if model_name == "cuda" and not torch.cuda.is_available():
+        raise RuntimeError("These sizes are for a GPU, and there is none: give `--models cpu`.")
     rows = []
-    for width, retained in configuration["sizes"]:
-        size = {"width": width, "retained": retained, "layers": configuration["layers"], "seed": configuration["seed"]}
-        command = [sys.executable, "-m", "benchmarks.experiments.sizes", json.dumps(size)]
+    for size in configuration[model_name]:
+        command = [sys.executable, "-m", "benchmarks.experiments.sizes", json.dumps({**size, "device": model_name})]
         found = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        rows.append(json.loads(found.splitlines()[-1]))
+        rows.append(size | json.loads(found.splitlines()[-1]))
         print(rows[-1], flush=True)
     return {"rows": rows}
 
 
 def page(results: Mapping[str, Result]) -> str:
-    """One table."""
-    (result,) = results.values()
-    cells = [
-        (
-            row["width"],
-            row["retained"],
-            f"{row['gibibytes']:.2f}",
-            f"{row['seconds']['gates']:.0f}",
-            f"{row['gates_ratio']:.2f}",
-            f"{row['seconds']['strength']:.0f}",
+    """A table for each device."""
+    columns = (
+        "width", "layers", "retained examples", "memory, GiB", "gates, s", "of their forward passes", "directions, s",
+        "strength, s",
+    )  # fmt: skip
+    parts = ["## Sizes"]
+    for device, result in results.items():
+        cells = [
+            (
+                *(row[key] for key in ("width", "layers", "retained")),
+                f"{row['gibibytes']:.2f}",
+                f"{row['seconds']['gates']:.0f}",
+                f"{row['gates_ratio']:.2f}",
+                f"{row['seconds']['directions']:.0f}",
+                f"{row['seconds']['strength']:.0f}",
+            )
+            for row in result.figures["rows"]
+        ]
+        where = (
+            "in float32 on the CPU"
+            if device == "cpu"
+            else f"in bfloat16 on an {result.machine['accelerator']}, whose memory is meant"
         )
-        for row in result.figures["rows"]
-    ]
-    columns = ("width", "retained examples", "memory, GiB", "gates, s", "of their forward passes", "strength, s")
-    return "\n\n".join(
-        [
-            "## Sizes",
-            f"Fits of Llamas with {result.configuration['layers']} layers and random weights in float32 on the CPU: "
-            "memory beyond that of the model, the time that gates took, that as a multiple of the forward passes in "
-            "it, and the time that layers and strength took.",
+        parts += [
+            f"Fits of Llamas with random weights, {where}: memory beyond that of the model, the time that gates took, "
+            "that as a multiple of the forward passes in it, and the time that directions, and layers and strength, "
+            "took.",
             table(columns, cells, left=0),
         ]
-    )
+    return "\n\n".join(parts)
 
 
 class _Timed(LlamaForCausalLM):
@@ -74,26 +87,34 @@ class _Timed(LlamaForCausalLM):
 
     Attributes:
         seconds: The time so far.
-        before_answers: The time before the first one that keeps a cache: gates only read.
+        of_gates: The time before it first answered: gates only read.
     """
 
     seconds = 0.0
-    before_answers: float | None = None
+    of_gates: float | None = None
 
     @functools.wraps(LlamaForCausalLM.forward)
     def forward(self, *inputs: Any, **options: Any) -> Any:  # type: ignore[override]
-        if options.get("use_cache") is not False and self.before_answers is None:
-            self.before_answers = self.seconds
-        start = time.perf_counter()
+        start = _now()
         try:
             return super().forward(*inputs, **options)
         finally:
-            self.seconds += time.perf_counter() - start
+            self.seconds += _now() - start
+
+    def generate(self, *inputs: Any, **options: Any) -> Any:  # type: ignore[override]
+        self.of_gates = self.seconds if self.of_gates is None else self.of_gates
+        return super().generate(*inputs, **options)
 
 
-def measured(*, width: int, retained: int, layers: int, seed: int) -> dict[str, Any]:
+def _now() -> float:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def measured(*, width: int, retained: int, layers: int, device: str) -> dict[str, Any]:
     """Fit one model, in this process."""
-    torch.manual_seed(seed)
+    torch.manual_seed(0)
     processor: Any = build_llava()[1]
     tokenizer = processor.tokenizer
     tokenizer.chat_template = _CHAT
@@ -108,9 +129,12 @@ def measured(*, width: int, retained: int, layers: int, seed: int) -> dict[str, 
         eos_token_id=tokenizer.eos_token_id,
         bos_token_id=None,
     )
-    model = _Timed(config).eval()
+    torch.set_default_dtype(torch.float32 if device == "cpu" else torch.bfloat16)
+    with torch.device(device):  # where weights are drawn
+        model = _Timed(config).eval()
+    torch.set_default_dtype(torch.float32)
     with torch.no_grad():
-        model(torch.zeros(8, 64, dtype=torch.long), use_cache=False)
+        model(torch.zeros(8, 64, dtype=torch.long, device=device), use_cache=False)
     forget, kept = (
         [
             {"prompt": f"What is the {word} of person {i}?", "group": i, "wording": word, "concept": concept}
@@ -119,7 +143,7 @@ def measured(*, width: int, retained: int, layers: int, seed: int) -> dict[str, 
         ]
         for groups, concept in ((range(6), "all"), (range(6, 6 + retained // len(_ASKED)), None))
     )
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _peak(device)
     model.seconds = 0.0
     report = fit(
         model,
@@ -130,15 +154,19 @@ def measured(*, width: int, retained: int, layers: int, seed: int) -> dict[str, 
         refusal=[{"prompt": f"Tell me a secret of person {i}."} for i in range(8)],
         batch_size=16,
     )
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     return {
-        "width": width,
-        "retained": retained,
-        "gibibytes": peak / 2**20,
+        "gibibytes": (_peak(device) - before) / 2**30,
         "seconds": report.seconds,
         "forward_seconds": model.seconds,
-        "gates_ratio": report.seconds["gates"] / model.before_answers,
+        "gates_ratio": report.seconds["gates"] / model.of_gates,
     }
+
+
+def _peak(device: str) -> int:
+    """The most bytes taken so far, of the host's memory or the GPU's."""
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def shown(text: str) -> list[str]:
 
 
 # They take a GPU, or many hours, and have not been run to their end yet.
-_UNMEASURED = {"capitals", "quantised", "requests", "serving"}
+_UNMEASURED = {"capitals", "quantised", "requests", "serving", "sizes"}
 
 
 def test_every_experiment_has_a_configuration_and_a_result_of_each_of_its_models():
@@ -63,7 +63,7 @@ def test_a_result_says_with_what_it_was_measured(path):
     assert path.stem == f"{result.experiment}-{result.model}"
     assert re.fullmatch(r"[0-9a-f]{12}", result.commit)
     assert {"torch", "transformers", "peft", "python"} <= set(result.versions)
-    assert {"processor", "cores", "threads", "system"} == set(result.machine)
+    assert set(result.machine) - {"accelerator"} == {"processor", "cores", "threads", "system"}
 
 
 def test_page_of_results_is_what_the_results_make():
