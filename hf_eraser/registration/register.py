@@ -27,12 +27,12 @@ from .loading import (
     read_before_wrapping,
     read_first,
 )
-from .saving import as_statement_too, saved_by_moving, with_own_card
+from .saving import as_statement_too, deleted_at_once, read_between_switches, saved_by_moving, with_own_card
 
 
 def register() -> None:
     """
-    Register the method with PEFT, and put right what loading, saving and switching off lack in the two libraries.
+    Register the method with PEFT, and put right what loading, saving, switching off and deleting lack in the two libraries.
 
     Idempotent.
     """
@@ -53,6 +53,9 @@ def register() -> None:
     PeftModel.save_pretrained = saved_by_moving(PeftModel.save_pretrained)  # type: ignore[method-assign]
     PeftModel.push_to_hub = with_own_card(PeftModel.push_to_hub)  # type: ignore[method-assign]
     PeftModel.disable_adapter = as_statement_too(PeftModel.disable_adapter)  # type: ignore[method-assign]
+    PeftModel.delete_adapter = deleted_at_once(PeftModel.delete_adapter)  # type: ignore[method-assign]
+    for name in ("active_peft_config", "has_active_enabled_adapter"):
+        setattr(PeftModel, name, property(read_between_switches(vars(PeftModel)[name].fget)))
     peft_model.load_peft_weights = already_read_or(peft_model.load_peft_weights)
     for module in (transformers_peft, auto_factory, transformers_pipelines):
         module.find_adapter_config_file = checked_file(module.find_adapter_config_file)  # type: ignore[attr-defined]

@@ -1,10 +1,11 @@
-"""Around `PeftModel`'s saving, publishing and switching off."""
+"""Around `PeftModel`'s saving, publishing, switching off and deleting."""
 
 from __future__ import annotations
 
 import functools
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from peft import PeftModel
@@ -12,6 +13,7 @@ from peft import PeftModel
 from ..hub.saving import saved_whole
 from ..tuner.model import SteeringModel
 from ..tuner.steered_model import DisabledAdapters
+from ..tuner.switching import switch_of, switching
 
 
 def saved_by_moving(save_pretrained: Callable[..., Any]) -> Callable[..., Any]:
@@ -42,6 +44,30 @@ def as_statement_too(disable_adapter: Callable[..., Any]) -> Callable[..., Any]:
         return disable_adapter(self)
 
     return disable
+
+
+def deleted_at_once(delete_adapter: Callable[..., Any]) -> Callable[..., Any]:
+    """PEFT deletes an adapter and then notes which one is active instead: a call in between finds none."""
+
+    @functools.wraps(delete_adapter)
+    def delete(self: PeftModel, adapter_name: str) -> None:
+        with switching(self):
+            delete_adapter(self, adapter_name)
+
+    return delete
+
+
+def read_between_switches(read_active: Callable[..., Any]) -> Callable[..., Any]:
+    """`PeftModel.forward` looks up the active adapter's configuration before the call begins that waits for switches."""
+
+    @functools.wraps(read_active)
+    def read(self: PeftModel) -> Any:
+        # The way from a `PeftModel` to the model in it asks for this very configuration.
+        switch = switch_of(self.base_model.model) if isinstance(self.base_model, SteeringModel) else None
+        with nullcontext() if switch is None else switch.call():
+            return read_active(self)
+
+    return read
 
 
 def with_own_card(push_to_hub: Callable[..., Any]) -> Callable[..., Any]:

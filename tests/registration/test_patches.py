@@ -73,6 +73,9 @@ PARAMETERS = {
         "max_shard_size=, tags=)"
     ),
     "peft.peft_model.PeftModel.disable_adapter": "(self)",
+    "peft.peft_model.PeftModel.delete_adapter": "(self, adapter_name)",
+    "peft.peft_model.PeftModel.active_peft_config": "(self)",
+    "peft.peft_model.PeftModel.has_active_enabled_adapter": "(self)",
 }
 
 
@@ -88,6 +91,8 @@ def taken_apart(name: str) -> tuple[list[Any], Any]:
     function = found(name)[2]
     if isinstance(function, (classmethod, staticmethod)):
         function = function.__func__
+    if isinstance(function, property):
+        function = function.fget
     ours = []
     while function.__globals__["__name__"].startswith("hf_eraser."):
         ours.append(function)
@@ -129,6 +134,8 @@ def functions():
             for attribute, value in held.items():
                 if isinstance(value, (classmethod, staticmethod)):
                     value = value.__func__
+                if isinstance(value, property):
+                    value = value.fget
                 if inspect.isfunction(value):
                     found[f"{owner}.{attribute}"] = value
     return found
@@ -167,7 +174,7 @@ def without_patches() -> Iterator[None]:
         for name in PARAMETERS:
             owner, attribute, patched = found(name)
             original = taken_apart(name)[1]
-            if isinstance(patched, (classmethod, staticmethod)):
+            if isinstance(patched, (classmethod, staticmethod, property)):
                 original = type(patched)(original)
             patch.setattr(owner, attribute, original)
         yield

@@ -12,7 +12,7 @@ import time
 
 import pytest
 import torch
-from peft import PeftModel, get_peft_model, set_peft_model_state_dict
+from peft import PeftModel, PeftModelForCausalLM, get_peft_model, set_peft_model_state_dict
 from transformers import ContinuousBatchingConfig
 
 from benchmarks.tiny import build_tiny
@@ -149,6 +149,26 @@ def test_adapter_that_is_loaded_beside_others_never_switches_them_off(folders, p
         model.load_adapter(folders["b"], "b", keep_active=True)
         assert model.active_adapters() == ["a", "b"]
         model.delete_adapter("b")
+
+    wrong, errors, _ = while_switching(model, prompts, allowed, switch)
+    assert errors == []
+    assert wrong == []
+
+
+@pytest.mark.parametrize("asked", ["for causal lm", "plain"])
+def test_active_adapter_of_a_peft_model_may_be_deleted_while_others_call(folders, prompts, asked):
+    allowed = of_each_state(folders, prompts, ("a",), ("b",))
+    base = build_tiny("llama", "causal-lm")
+    if asked == "plain":
+        model = PeftModel.from_pretrained(base, folders["a"], "a")
+    else:
+        model = PeftModelForCausalLM.from_pretrained(base, folders["a"], "a")
+
+    def switch(turn):
+        other, active = ("b", "a") if turn % 2 == 0 else ("a", "b")
+        model.load_adapter(folders[other], other)
+        model.delete_adapter(active)
+        assert model.active_adapters == [other]
 
     wrong, errors, _ = while_switching(model, prompts, allowed, switch)
     assert errors == []
