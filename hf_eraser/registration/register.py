@@ -32,7 +32,7 @@ from .saving import as_statement_too, deleted_at_once, read_between_switches, sa
 
 def register() -> None:
     """
-    Register the method with PEFT, and put right what loading, saving, switching off and deleting lack in the two libraries.
+    Register the method with PEFT, and put right what loading, saving, switching and deleting lack in both libraries.
 
     Idempotent.
     """

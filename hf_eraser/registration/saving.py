@@ -58,7 +58,7 @@ def deleted_at_once(delete_adapter: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def read_between_switches(read_active: Callable[..., Any]) -> Callable[..., Any]:
-    """`PeftModel.forward` looks up the active adapter's configuration before the call begins that waits for switches."""
+    """`PeftModel.forward` looks up the active adapter before its call begins, which switches wait for."""
 
     @functools.wraps(read_active)
     def read(self: PeftModel) -> Any:

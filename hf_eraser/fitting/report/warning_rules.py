@@ -119,8 +119,8 @@ def find_warnings(report: FitReport, source: Source, *, alpha: float, forget_rat
     if refused and min(refused) < 0.9:
         warnings.append(
             f"Where the gate opens, the adapter makes the model refuse {min(refused):.0%} of held-out forget prompts: "
-            "the direction leads to no refusal. Give `refusal` examples that the model refuses in one way; or a sentence "
-            'of your own, such as `answer="I cannot help with that."`, which is put out wherever a gate opens.'
+            "the direction leads to no refusal. Give `refusal` examples that the model refuses in one way; or a "
+            'sentence of your own, `answer="I cannot help with that."`, which is put out wherever a gate opens.'
         )
     elif len({t.strength for t in chosen if t.refused >= 0.9}) == 1 < len(chosen) - 1:
         warnings.append(
