@@ -135,9 +135,9 @@ def _read(examples: Any) -> list[Example]:
 
 
 def _of_report(report: Any) -> dict[str, Any]:
-    kept = ("gate_layer", "text_gate_layer", "readout", "text_readout", "layers", "strength", "positions")
-    kept += ("steer_decode", "seconds", "warnings", "answered", "reworded", "too_little")
-    return {key: getattr(report, key) for key in kept} | {
+    chosen = ("gate_layer", "text_gate_layer", "readout", "text_readout", "layers", "strength", "positions")
+    found = ("steer_decode", "seconds", "warnings", "answered", "reworded", "too_little")
+    return {key: getattr(report, key) for key in (*chosen, *found)} | {
         "calibration": {m: [c.forget_rate, c.false_rate, c.general_rate] for m, c in report.calibration.items()},
         "attacks": [[a.kind, a.modality, a.count, a.opened, a.answered] for a in report.attacks],
         "concepts": len(report.concepts),
