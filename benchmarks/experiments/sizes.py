@@ -101,9 +101,9 @@ class _Timed(LlamaForCausalLM):
         finally:
             self.seconds += _now() - start
 
-    def generate(self, *inputs: Any, **options: Any) -> Any:  # type: ignore[override]
+    def generate(self, *inputs: Any, **options: Any) -> Any:
         self.of_gates = self.seconds if self.of_gates is None else self.of_gates
-        return super().generate(*inputs, **options)
+        return super().generate(*inputs, **options)  # type: ignore[misc]
 
 
 def _now() -> float:
