@@ -21,7 +21,7 @@ from ..tuner.explain import decisions_on
 from ..tuner.steered_model import attached_adapters, steered_by
 from ..tuner.wrapped import base_of
 from .page import CSS, Answer, page_of, problem
-from .turns import BusyError, Turns
+from .turns import BusyError, Turns, User
 
 
 try:
@@ -45,8 +45,9 @@ Upload = Image.Image | Unusable | None
 # A picture of more pixels is not decoded, a longer question not read, a larger file not taken, whoever sends it.
 MOST_PIXELS, MOST_LETTERS, MOST_UPLOAD = 40_000_000, 2000, "20mb"
 
-# Questions that wait or are answered at a time, and of one user.
-MOST_QUESTIONS, MOST_OF_ONE = 64, 2
+# Questions that wait or are answered at a time, from one address, and of one user. Whoever sends each question in
+# another user's name leaves room for those at other addresses.
+MOST_QUESTIONS, MOST_OF_ADDRESS, MOST_OF_ONE = 64, 48, 2
 
 # The slider's upper end, as a multiple of an adapter's own strength.
 _MOST_STRENGTH = 2.0
@@ -171,7 +172,7 @@ def build_app(
     if not names:
         raise ValueError("`model` has no steering adapter: load one first (`model.load_adapter(...)`).")
     takes_pictures = getattr(processor, "image_processor", None) is not None
-    turns = Turns(waiting=MOST_QUESTIONS, each=MOST_OF_ONE)
+    turns = Turns(waiting=MOST_QUESTIONS, of_address=MOST_OF_ADDRESS, each=MOST_OF_ONE)
     samples = [(open_image(picture), caption) for picture, caption in pictures]
 
     def ask(picture: Upload, question: str, on: list[str], strength: float, request: gr.Request) -> Iterator[str]:
@@ -193,7 +194,7 @@ def build_app(
         off = [name for name in names if name not in on]
         to_ask = [(), *((name,) for name in on), *([tuple(on)] if len(on) > 1 else [])]
         answers = [Answer(adapters) for adapters in to_ask]
-        user = request.session_hash or (request.client.host if request.client else None)
+        user = User(request.client.host if request.client else None, request.session_hash)
         try:
             with turns.question(user):
                 yield page_of(question, answers, off, strength=strength)

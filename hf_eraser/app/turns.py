@@ -5,37 +5,52 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import Counter
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 
 class BusyError(RuntimeError):
     """Too many questions wait; the message is for the one who asks."""
 
 
+@dataclass(frozen=True)
+class User:
+    """
+    Attributes:
+        address: Where the questions come from; many users can share one, behind a proxy.
+        session: One page; whoever asks without one can call each question another.
+    """
+
+    address: str | None
+    session: str | None
+
+
 class Turns:
     """
     Lets one answer be computed at a time.
 
-    Of all that wait, the next one is the user's who was served longest ago. So with n users at a time, each waits for
-    at most n - 1 answers of others before one of their own, however much the others ask.
+    Of all that wait, the next one comes from the address that was served longest ago, and there is the user's who was
+    served longest ago. So with n addresses of one user each, each waits for at most n - 1 answers of others before
+    one of their own, however much, and in the name of however many, the others ask.
 
     Args:
         waiting: How many questions may wait or be answered at a time, of all users.
+        of_address: How many from one address.
         each: How many of one user.
     """
 
-    def __init__(self, *, waiting: int, each: int) -> None:
-        self.waiting, self.each = waiting, each
+    def __init__(self, *, waiting: int, of_address: int, each: int) -> None:
+        self.waiting, self.of_address, self.each = waiting, of_address, each
         self._changed = threading.Condition()
-        self._questions: Counter[Hashable] = Counter()
-        self._tickets: list[tuple[Hashable, int]] = []
-        self._served: dict[Hashable, int] = {}
+        self._questions: Counter[User] = Counter()
+        self._tickets: list[tuple[User, int]] = []
+        self._served: dict[User | str | None, int] = {}
         self._numbers = itertools.count()
         self._taken = False
 
     @contextmanager
-    def question(self, user: Hashable) -> Iterator[None]:
+    def question(self, user: User) -> Iterator[None]:
         """
         A user's question, from its arrival to its last answer.
 
@@ -45,7 +60,7 @@ class Turns:
         with self._changed:
             if self._questions[user] >= self.each:
                 raise BusyError("Your last questions are still being answered. Wait for them, then ask again.")
-            if self._questions.total() >= self.waiting:
+            if self._questions.total() >= self.waiting or self._from(user.address) >= self.of_address:
                 raise BusyError("Too many people are asking at this moment. Try again in a minute.")
             self._questions[user] += 1
         try:
@@ -56,9 +71,11 @@ class Turns:
                 if not self._questions[user]:
                     del self._questions[user]
                     self._served.pop(user, None)
+                if not self._from(user.address):
+                    self._served.pop(user.address, None)
 
     @contextmanager
-    def answer(self, user: Hashable) -> Iterator[None]:
+    def answer(self, user: User) -> Iterator[None]:
         """The model is this user's inside, for one answer."""
         with self._changed:
             ticket = user, next(self._numbers)
@@ -67,7 +84,7 @@ class Turns:
                 self._changed.wait()
             self._tickets.remove(ticket)
             self._taken = True
-            self._served[user] = next(self._numbers)
+            self._served[user] = self._served[user.address] = next(self._numbers)
         try:
             yield
         finally:
@@ -75,5 +92,12 @@ class Turns:
                 self._taken = False
                 self._changed.notify_all()
 
-    def _next(self) -> tuple[Hashable, int]:
-        return min(self._tickets, key=lambda ticket: (self._served.get(ticket[0], -1), ticket[1]))
+    def _from(self, address: str | None) -> int:
+        return sum(count for user, count in self._questions.items() if user.address == address)
+
+    def _next(self) -> tuple[User, int]:
+        def order(ticket: tuple[User, int]) -> tuple[int, int, int]:
+            user, number = ticket
+            return self._served.get(user.address, -1), self._served.get(user, -1), number
+
+        return min(self._tickets, key=order)

@@ -6,6 +6,7 @@ import struct
 import threading
 import time
 import zlib
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hf_eraser.app import build_app, serve, server
-from hf_eraser.app.turns import BusyError, Turns
+from hf_eraser.app.turns import BusyError, Turns, User
 from tests.conftest import built
 from tests.helpers.adapters import attach
 
@@ -81,18 +82,16 @@ def test_user_who_asks_much_at_once_is_told_to_wait_and_others_are_answered(url)
     assert len(refused) + len(answered) == len(flood)
 
 
-@settings(max_examples=30)
-@given(st.lists(st.integers(0, 3), min_size=1, max_size=12))
-def test_between_two_answers_of_one_user_each_other_one_who_waits_has_had_one(users):
-    """Whoever waits: it is never the turn of one who was served while another one was waiting already."""
-    turns = Turns(waiting=99, each=99)
+def order_of(users):
+    """The users in the order of their answers, when all of these questions wait at once."""
+    turns = Turns(waiting=99, of_address=99, each=99)
     order, threads = [], []
 
     def ask(user):
         with turns.question(user), turns.answer(user):
             order.append(user)
 
-    with turns.question("first"), turns.answer("first"):
+    with turns.question(User("first", "first")), turns.answer(User("first", "first")):
         for user in users:
             threads.append(threading.Thread(target=ask, args=(user,)))
             threads[-1].start()
@@ -100,30 +99,60 @@ def test_between_two_answers_of_one_user_each_other_one_who_waits_has_had_one(us
             time.sleep(0.001)
     for thread in threads:
         thread.join()
-    assert sorted(order) == sorted(users)
-    left = {user: users.count(user) for user in users}
-    since = dict.fromkeys(left, 0)
-    for user in order:
-        left[user] -= 1
-        since[user] = 0
-        for other in left:
-            if other != user and left[other]:
-                since[other] += 1
-                assert since[other] <= len(left)
+    assert sorted(order, key=str) == sorted(users, key=str)
+    return order
 
 
-def test_too_many_questions_of_one_or_of_all_are_refused():
-    turns = Turns(waiting=3, each=2)
-    with turns.question("a"), turns.question("a"):
-        with pytest.raises(BusyError, match="Your last questions"), turns.question("a"):
+def longest_waits(order, of):
+    """For each key of those that wait, how many answers of others came in a row before one of theirs."""
+    left, since, longest = Counter(map(of, order)), Counter(), Counter()
+    for served in map(of, order):
+        left[served] -= 1
+        since[served] = 0
+        for key in left:
+            if key != served and left[key]:
+                since[key] += 1
+                longest[key] = max(longest[key], since[key])
+    return longest
+
+
+def users(addresses, sessions):
+    return st.builds(User, st.sampled_from(addresses), st.sampled_from(sessions))
+
+
+@settings(max_examples=30)
+@given(st.lists(users(["proxy"], "abcd"), min_size=1, max_size=12))
+def test_between_two_answers_of_one_user_each_other_one_who_waits_has_had_one(asked):
+    """Whoever waits: it is never the turn of one who was served while another one was waiting already."""
+    longest = longest_waits(order_of(asked), lambda user: user)
+    assert all(wait <= len(set(asked)) for wait in longest.values())
+
+
+@settings(max_examples=30)
+@given(st.lists(users("123", "abcd"), min_size=1, max_size=12))
+def test_questions_in_many_names_from_one_address_take_one_turn_among_the_addresses(asked):
+    addresses = {user.address for user in asked}
+    longest = longest_waits(order_of(asked), lambda user: user.address)
+    assert all(wait <= len(addresses) for wait in longest.values())
+
+
+def test_too_many_questions_of_one_from_one_address_or_of_all_are_refused():
+    turns = Turns(waiting=4, of_address=3, each=2)
+    a, b, c, elsewhere = User("1", "a"), User("1", "b"), User("1", "c"), User("2", "a")
+    with turns.question(a), turns.question(a):
+        with pytest.raises(BusyError, match="Your last questions"), turns.question(a):
             pass
-        with turns.question("b"):
-            with pytest.raises(BusyError, match="Too many people"), turns.question("c"):
+        with turns.question(b):
+            with pytest.raises(BusyError, match="Too many people"), turns.question(c):
                 pass
-        with turns.question("c"):
+            with turns.question(elsewhere):
+                with pytest.raises(BusyError, match="Too many people"), turns.question(User("3", "a")):
+                    pass
+        with turns.question(c):
             pass
-    with turns.question("a"):
+    with turns.question(a):
         pass
+    assert not turns._served
 
 
 def test_settings_of_one_who_asks_are_not_another_one_s(llava):
