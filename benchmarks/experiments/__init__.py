@@ -6,6 +6,7 @@ the results.
 from types import ModuleType
 
 from . import (
+    app,
     attacks,
     bed,
     capitals,
@@ -49,6 +50,7 @@ EXPERIMENTS: dict[str, ModuleType] = {
         names,
         cost,
         sizes,
+        app,
         quantised,
         requests,
         serving,

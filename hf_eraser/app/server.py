@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ class Unusable:
     reason: str
 
 
-Upload = Image.Image | Unusable | None
+Upload = Path | Unusable | None
 
 # A picture of more pixels is not decoded, a longer question not read, a larger file not taken, whoever sends it.
 MOST_PIXELS, MOST_LETTERS, MOST_UPLOAD = 40_000_000, 2000, "20mb"
@@ -48,6 +48,8 @@ MOST_PIXELS, MOST_LETTERS, MOST_UPLOAD = 40_000_000, 2000, "20mb"
 # Questions that wait or are answered at a time, from one address, and of one user. Whoever sends each question in
 # another user's name leaves room for those at other addresses.
 MOST_QUESTIONS, MOST_OF_ADDRESS, MOST_OF_ONE = 64, 48, 2
+
+_UNREADABLE = "This picture cannot be read. Try a PNG or JPEG file."
 
 # The slider's upper end, as a multiple of an adapter's own strength.
 _MOST_STRENGTH = 2.0
@@ -195,12 +197,21 @@ def build_app(
         to_ask = [(), *((name,) for name in on), *([tuple(on)] if len(on) > 1 else [])]
         answers = [Answer(adapters) for adapters in to_ask]
         user = User(request.client.host if request.client else None, request.session_hash)
+        inputs: dict[str, Any] | None = None
         try:
             with turns.question(user):
                 yield page_of(question, answers, off, strength=strength)
                 for i, adapters in enumerate(to_ask):
                     with turns.answer(user):
-                        answers[i] = _answer(model, processor, picture, question, adapters, strength, max_new_tokens)
+                        if inputs is None:  # a large picture is decoded in its user's turn, one at a time
+                            try:
+                                shown = None if picture is None else open_image(picture)
+                            except ValueError:
+                                yield problem(_UNREADABLE)
+                                return
+                            examples = read_examples([{"image": shown, "prompt": question}], "question")
+                            inputs = encode(processor, examples, base.device)
+                        answers[i] = _answer(model, processor, inputs, adapters, strength, max_new_tokens)
                     yield page_of(question, answers, off, strength=strength)
         except BusyError as error:
             yield problem(str(error))
@@ -231,7 +242,7 @@ def build_app(
                     placeholder="Drop a picture here, or click to choose one",
                     elem_id="picture",
                 )
-                picture.preprocess = _checked(picture.preprocess)  # type: ignore[method-assign, assignment]
+                picture.preprocess = _looked_at  # type: ignore[method-assign, assignment]
                 if samples:
                     gallery = gr.Gallery(
                         samples,
@@ -290,14 +301,12 @@ def build_app(
 def _answer(
     model: Any,
     processor: ProcessorMixin | PreTrainedTokenizerBase,
-    picture: Image.Image | None,
-    question: str,
+    inputs: dict[str, Any],
     adapters: tuple[str, ...],
     strength: float,
     max_new_tokens: int,
 ) -> Answer:
     """The model's greedy answer with these adapters, at a multiple of their own strengths."""
-    inputs = encode(processor, read_examples([{"image": picture, "prompt": question}], "question"), model.device)
     with steered_by(model, adapters, strength=strength):
         output = model.generate(
             **inputs, do_sample=False, num_beams=1, max_new_tokens=max_new_tokens, return_dict_in_generate=True
@@ -309,22 +318,18 @@ def _answer(
     return Answer(adapters, text, gates)
 
 
-def _checked(preprocess: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    # Gradio opens the picture before `ask` is called, whatever its size, and would show no more than "Error".
-    def checked(payload: Any) -> Any:
-        try:
-            if payload is not None and payload.path:
-                with Image.open(payload.path) as header:  # reads no pixel
-                    pixels = header.width * header.height
-                if pixels > MOST_PIXELS:
-                    return Unusable(
-                        f"This picture has {pixels / 1e6:.0f} million pixels. Make it smaller than "
-                        f"{MOST_PIXELS / 1e6:.0f} million."
-                    )
-            return preprocess(payload)
-        except Image.DecompressionBombError:
-            return Unusable(f"This picture is too large. Make it smaller than {MOST_PIXELS / 1e6:.0f} million pixels.")
-        except (OSError, SyntaxError, ValueError, gr.Error):
-            return Unusable("This picture cannot be read. Try a PNG or JPEG file.")
-
-    return checked
+def _looked_at(payload: Any) -> Upload:
+    """The file of an uploaded picture; Gradio would decode it whatever its size, and show no more than "Error"."""
+    if payload is None or not payload.path:
+        return None
+    try:
+        with Image.open(payload.path) as header:  # reads no pixel
+            pixels = header.width * header.height
+    except Image.DecompressionBombError:
+        return Unusable(f"This picture is too large. Make it smaller than {MOST_PIXELS / 1e6:.0f} million pixels.")
+    except (OSError, SyntaxError, ValueError):
+        return Unusable(_UNREADABLE)
+    if pixels > MOST_PIXELS:
+        most = f"{MOST_PIXELS / 1e6:.0f} million"
+        return Unusable(f"This picture has {pixels / 1e6:.0f} million pixels. Make it smaller than {most}.")
+    return Path(payload.path)

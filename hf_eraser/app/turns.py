@@ -30,9 +30,9 @@ class Turns:
     """
     Lets one answer be computed at a time.
 
-    Of all that wait, the next one comes from the address that was served longest ago, and there is the user's who was
-    served longest ago. So with n addresses of one user each, each waits for at most n - 1 answers of others before
-    one of their own, however much, and in the name of however many, the others ask.
+    Of all that wait, the next one comes from the address that was served, or came, longest ago, and there is the
+    user's of whom that is so. So with n addresses of one user each, each waits for at most n - 1 answers of others
+    before one of their own, however much, how often, and in the name of however many, the others ask.
 
     Args:
         waiting: How many questions may wait or be answered at a time, of all users.
@@ -45,7 +45,8 @@ class Turns:
         self._changed = threading.Condition()
         self._questions: Counter[User] = Counter()
         self._tickets: list[tuple[User, int]] = []
-        self._served: dict[User | str | None, int] = {}
+        # When a user, and an address, was served last, or came: a newcomer is behind all that wait already.
+        self._since: dict[User | str | None, int] = {}
         self._numbers = itertools.count()
         self._taken = False
 
@@ -63,6 +64,8 @@ class Turns:
             if self._questions.total() >= self.waiting or self._from(user.address) >= self.of_address:
                 raise BusyError("Too many people are asking at this moment. Try again in a minute.")
             self._questions[user] += 1
+            for of in (user, user.address):
+                self._since.setdefault(of, next(self._numbers))
         try:
             yield
         finally:
@@ -70,9 +73,9 @@ class Turns:
                 self._questions[user] -= 1
                 if not self._questions[user]:
                     del self._questions[user]
-                    self._served.pop(user, None)
+                    del self._since[user]
                 if not self._from(user.address):
-                    self._served.pop(user.address, None)
+                    del self._since[user.address]
 
     @contextmanager
     def answer(self, user: User) -> Iterator[None]:
@@ -84,7 +87,7 @@ class Turns:
                 self._changed.wait()
             self._tickets.remove(ticket)
             self._taken = True
-            self._served[user] = self._served[user.address] = next(self._numbers)
+            self._since[user] = self._since[user.address] = next(self._numbers)
         try:
             yield
         finally:
@@ -98,6 +101,6 @@ class Turns:
     def _next(self) -> tuple[User, int]:
         def order(ticket: tuple[User, int]) -> tuple[int, int, int]:
             user, number = ticket
-            return self._served.get(user.address, -1), self._served.get(user, -1), number
+            return self._since[user.address], self._since[user], number
 
         return min(self._tickets, key=order)

@@ -10,7 +10,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-import torch
 from gradio_client import Client, handle_file
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +17,8 @@ from PIL import Image
 
 from hf_eraser.app import build_app, serve, server
 from hf_eraser.app.turns import BusyError, Turns, User
+from hf_eraser.data import encode, read_examples
+from hf_eraser.data.pictures import open_image
 from tests.conftest import built
 from tests.helpers.adapters import attach
 
@@ -54,6 +55,27 @@ def test_picture_that_would_take_the_memory_of_the_machine_is_refused(url, tmp_p
     (tmp_path / "bomb.png").write_bytes(png)
     shown = client_of(url).predict(handle_file(tmp_path / "bomb.png"), "Who?", ["random"], 1, api_name="/ask")
     assert "too large" in shown or "million pixels" in shown
+
+
+def test_large_pictures_are_decoded_one_at_a_time(url, tmp_path, monkeypatch):
+    Image.fromarray(np.zeros((600, 600), dtype=np.uint8)).save(tmp_path / "large.png")
+    at_a_time, most, opened = 0, 0, []
+
+    def open_slowly(picture):
+        nonlocal at_a_time, most
+        at_a_time += 1
+        most = max(most, at_a_time)
+        opened.append(picture)
+        time.sleep(0.05)
+        at_a_time -= 1
+        return open_image(picture)
+
+    monkeypatch.setattr(server, "open_image", open_slowly)
+    clients = [client_of(url) for _ in range(4)]
+    asked = [c.submit(handle_file(tmp_path / "large.png"), "Who?", ["random"], 1, api_name="/ask") for c in clients]
+    assert all("Without any adapter" in job.result() for job in asked)
+    assert len(opened) == 4
+    assert most == 1
 
 
 def test_long_question_is_refused_by_the_server_too(url):
@@ -152,24 +174,51 @@ def test_too_many_questions_of_one_from_one_address_or_of_all_are_refused():
             pass
     with turns.question(a):
         pass
-    assert not turns._served
+    assert not turns._since
+
+
+def test_who_asks_again_in_a_new_name_is_behind_all_that_wait_already():
+    turns, order = Turns(waiting=99, of_address=99, each=9), []
+    patient, holder = User("proxy", "patient"), User("elsewhere", "holder")
+
+    def ask(user):
+        with turns.question(user), turns.answer(user):
+            order.append(user)
+
+    with turns.question(holder), turns.question(patient):
+        with turns.answer(patient):  # had one, and wants another
+            pass
+        with turns.answer(holder):
+            threads = [threading.Thread(target=ask, args=(User("proxy", f"name {i}"),)) for i in range(4)]
+            for thread in threads:
+                thread.start()
+            while len(turns._tickets) < len(threads):
+                time.sleep(0.001)
+            threads.append(threading.Thread(target=ask, args=(patient,)))
+            threads[-1].start()
+            while len(turns._tickets) < len(threads):
+                time.sleep(0.001)
+        for thread in threads:
+            thread.join()
+    assert order[0] == patient
 
 
 def test_settings_of_one_who_asks_are_not_another_one_s(llava):
     """Each answer is computed with the adapters and strength of its question, in its own context."""
     model, processor = llava
     attach(model, "open", low=-1e6, high=-1e5, strength=8.0)
-    with torch.no_grad():
-        alone = {
-            strength: server._answer(model, processor, None, "Who is Ada?", ("open",), strength, 6).text
-            for strength in (0.0, 1.0)
-        }
+    inputs = encode(processor, read_examples([{"prompt": "Who is Ada?"}], "asked"), model.device)
+
+    def answer(strength):
+        return server._answer(model, processor, inputs, ("open",), strength, 6).text
+
+    alone = {strength: answer(strength) for strength in (0.0, 1.0)}
     assert alone[0.0] != alone[1.0]
     found = {strength: set() for strength in alone}
 
     def ask(strength):
         for _ in range(6):
-            found[strength].add(server._answer(model, processor, None, "Who is Ada?", ("open",), strength, 6).text)
+            found[strength].add(answer(strength))
 
     threads = [threading.Thread(target=ask, args=(strength,)) for strength in alone]
     for thread in threads:
