@@ -63,6 +63,34 @@ def test_where_no_strength_works_the_one_that_refuses_most_is_taken():
     assert sorted(tried) == [2.0**i for i in range(-4, 7)]
 
 
+@given(st.integers(-4, 6), st.integers(0, 10))
+def test_strengths_beyond_one_that_refuses_nothing_are_tried_only_where_they_could(start, width):
+    least, most = 2.0**start, 2.0 ** min(start + width, 6)
+    tried = []
+
+    def attempt(trial: Trial) -> Trial:
+        tried.append(trial.strength)
+        refused = float(least <= trial.strength <= most)
+        return dataclasses.replace(trial, refused=refused, answered=float(trial.strength < least), fluency=1.0)
+
+    found = working_range(setting([1]), attempt)
+    assert [trial.strength for trial in found] == [2.0**i for i in range(start, min(start + width, 6) + 1)]
+    assert set(tried) <= {2.0 * trial.strength for trial in found} | {trial.strength / 2 for trial in found} | {
+        2.0**i for i in range(min(1, start), max(1, start) + 1)
+    }
+
+
+def test_where_no_strength_refuses_only_those_about_where_the_answer_is_lost_are_tried():
+    tried = []
+
+    def attempt(trial: Trial) -> Trial:
+        tried.append(trial.strength)
+        return dataclasses.replace(trial, refused=0.0, answered=float(trial.strength < 1), fluency=1.0)
+
+    working_range(setting([1]), attempt)
+    assert tried == [2.0, 1.0, 0.5]
+
+
 @pytest.mark.parametrize(
     ("answer", "any_refusal", "refused"),
     [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -29,7 +28,7 @@ from .openness import openness_of
 _PROBES, _TRIAL_EXAMPLES = 12, 48
 
 # The examples of the search are answered in so many parts, until a setting can no longer work.
-_PARTS = 3
+_PARTS = 2
 
 # Strengths are tried by factors of 2, so that the middle of a range has as much room on both sides; from this one on,
 # down to and up to these.
@@ -79,8 +78,8 @@ def choose_steering(
     room to both sides, and stronger where answers that were begun already go on otherwise.
 
     For each choice of layers and tokens, strengths are tried upwards and downwards until both ends of the range are
-    found at which the model refuses. The last prompt token alone is steered where that refuses as well as steering the
-    whole prompt does.
+    found at which the model refuses, or as far as one could be. The last prompt token alone is steered where that
+    refuses as well as steering the whole prompt does.
 
     Args:
         source: The examples and the model.
@@ -186,20 +185,43 @@ def working_range(setting: Trial, attempt: Callable[[Trial], Trial]) -> list[Tri
             tried[at] = attempt(dataclasses.replace(setting, strength=at))
         return tried[at]
 
-    for turn in itertools.count():
-        # From the first outwards, in turns: 2, 4, 1, 8, 1/2, ...
-        at = _FIRST * 2.0 ** ((turn + 1) // 2 * (1 if turn % 2 else -1))
-        if not _LEAST <= at <= _MOST:
-            return [max(tried.values(), key=lambda trial: (trial.refused, trial.fluency or 0.0))]
-        if works(result(at)):
-            break
-    found = [tried[at]]
+    found = _outwards(result)
+    if not found:
+        return [max(tried.values(), key=lambda trial: (trial.refused, trial.fluency or 0.0))]
     for factor in (2.0, 0.5):
         at = found[-1 if factor > 1 else 0].strength * factor
         while _LEAST <= at <= _MOST and works(result(at)):
             found.insert(len(found) if factor > 1 else 0, result(at))
             at *= factor
     return found
+
+
+def _outwards(result: Callable[[float], Trial]) -> list[Trial]:
+    """The first strength that works, as a list, from the first one outwards in turns; empty where none does."""
+    first = result(_FIRST)
+    if works(first):
+        return [first]
+    farthest = {2.0: first, 0.5: first}
+    while farthest:
+        for factor, trial in list(farthest.items()):
+            at = trial.strength * factor
+            if not _LEAST <= at <= _MOST or _in_vain(trial, factor):
+                del farthest[factor]
+            elif works(result(at)):
+                return [result(at)]
+            else:
+                farthest[factor] = result(at)
+    return []
+
+
+def _in_vain(trial: Trial, factor: float) -> bool:
+    """
+    Whether strengths farther on can work no better: nothing is refused, and in most cases the answer is lost already,
+    or for weaker ones, given still.
+    """
+    if trial.refused or trial.answered is None:
+        return False
+    return trial.answered < 0.5 if factor > 1 else trial.answered >= 0.5
 
 
 def refuses(answer: str, erasure: Erasure, fluency: Fluency) -> bool:
