@@ -112,8 +112,16 @@ def _now() -> float:
     return time.perf_counter()
 
 
-def measured(*, width: int, retained: int, layers: int, device: str) -> dict[str, Any]:
-    """Fit one model, in this process."""
+def to_fit(*, width: int, retained: int, layers: int, device: str) -> tuple[LlamaForCausalLM, dict[str, Any]]:
+    """
+    A Llama of random weights, in float32 on the CPU and bfloat16 elsewhere, and what `fit` takes beside it.
+
+    Args:
+        width: Of the residual stream.
+        retained: How many examples are retained.
+        layers: How many decoder layers it has.
+        device: Where it is.
+    """
     torch.manual_seed(0)
     processor: Any = build_llava()[1]
     tokenizer = processor.tokenizer
@@ -143,17 +151,23 @@ def measured(*, width: int, retained: int, layers: int, device: str) -> dict[str
         ]
         for groups, concept in ((range(6), "all"), (range(6, 6 + retained // len(_ASKED)), None))
     )
-    before = _peak(device)
     model.seconds = 0.0
-    report = fit(
-        model,
-        tokenizer,
-        forget,
-        kept,
-        prefer="retain",
-        refusal=[{"prompt": f"Tell me a secret of person {i}."} for i in range(8)],
-        batch_size=16,
-    )
+    return model, {
+        "processor": tokenizer,
+        "forget": forget,
+        "retain": kept,
+        "refusal": [{"prompt": f"Tell me a secret of person {i}."} for i in range(8)],
+        "prefer": "retain",
+        "batch_size": 16,
+    }
+
+
+def measured(*, device: str, **size: int) -> dict[str, Any]:
+    """Fit one model, in this process."""
+    model: Any
+    model, options = to_fit(device=device, **size)
+    before = _peak(device)
+    report = fit(model, **options)
     return {
         "gibibytes": (_peak(device) - before) / 2**30,
         "seconds": report.seconds,
