@@ -44,6 +44,7 @@ ENGLISH = Wording(
     r"there (?:is|are)|(?:the|this|your|that) (?:image|picture|photo\w*|question|person|woman|man|face)|this (?:appears|seems|looks))\b",
     cannot=(
         rf"(?:{_I} )?{_ADVERB}{_NOT} {_ADVERB}(?:\w+ to )?{_TELL}",
+        rf"(?:{_I} )?{_ADVERB}(?:will not|won't|would not|wouldn't|may not|might not) {_ADVERB}be (?:\w+ )?(?:able|free) to\b",
         rf"{_I} {_ADVERB}{_NOT}(?: (?:in good conscience|with (?:any )?certainty|at this time)[^.!?]{{0,20}})?\W*\Z",
         rf"{_AM} (?:not|never) (?:\w+ly )?(?:going|about|here|prepared|inclined|planning|allowed) to (?:be )?{_TELL}|(?:i|we) (?:was|were|wasn't|weren't) (?:\w+ )?(?:unable|"
         r"(?:not )?able) to",
