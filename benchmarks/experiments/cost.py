@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -80,7 +81,8 @@ def run(model_name: str, configuration: Mapping[str, Any]) -> dict[str, Any]:
             raise RuntimeError("A decoder of 7B is timed on a GPU, and there is none: give `--models none`.")
         return {"steering": _time_steering(_7B, "cuda", torch.bfloat16, **options)}
     steering = _time_steering(_SMOLLM2, "cpu", torch.float32, **options)
-    return {"steering": steering, "fitting": _time_fitting(configuration["people"])}
+    loading = _time_loading(configuration["rounds"], configuration["rank"])
+    return {"steering": steering, "loading": loading, "fitting": _time_fitting(configuration["people"])}
 
 
 def page(results: Mapping[str, Result]) -> str:
@@ -102,6 +104,11 @@ def page(results: Mapping[str, Result]) -> str:
             f"medians over {result.configuration['rounds']} rounds.",
             table(("variant", "of", "prefill", "decode"), rows, left=2),
         ]
+        if loading := result.figures.get("loading"):
+            parts.append(
+                f"Loading an adapter onto the loaded model took {1000 * loading['steering']:.0f} ms, the LoRA "
+                f"{1000 * loading['lora']:.0f} ms."
+            )
         if fit := result.figures.get("fitting"):
             parts.append(
                 f"Gates tried on {fit['layers']} layers in every readout took {fit['ratio']:.3f} times as long as the "
@@ -155,6 +162,25 @@ def _time_steering(
         {"variant": name, "of": of} | {task: _ratio(column, name, of) for task, column in seconds.items()}
         for name, of in compared
     ]
+
+
+def _time_loading(rounds: int, rank: int) -> dict[str, float]:
+    """The time that `load_adapter` takes on a model that is there already; medians."""
+    base = LlamaForCausalLM(_SMOLLM2).eval()
+    lora = LoraConfig(r=rank, target_modules=["q_proj", "v_proj"], layers_to_transform=_LAYERS, task_type="CAUSAL_LM")
+    seconds: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        steered = _copied(base)
+        steered.add_adapter(SteeringAdapterConfig(layers_to_transform=_LAYERS, gate_layer=_LAYERS[0]))
+        steered.save_pretrained(f"{folder}/steering")
+        get_peft_model(_copied(base), lora).save_pretrained(f"{folder}/lora")
+        for _ in range(rounds + 1):
+            for name in ("steering", "lora"):
+                model = _copied(base)
+                start = _now()
+                model.load_adapter(f"{folder}/{name}")
+                seconds.setdefault(name, []).append(_now() - start)
+    return {name: statistics.median(of[1:]) for name, of in seconds.items()}  # the first one imports
 
 
 def _copied(base: LlamaForCausalLM) -> LlamaForCausalLM:

@@ -128,3 +128,28 @@ def test_who_asks_all_the_time_while_the_server_is_killed_and_started_again_gets
             client.join()
         server.close()
     assert set(answers) == {right}
+
+
+def test_two_replicas_answer_alike_and_one_goes_on_alone_when_the_other_is_killed(served):
+    options = [*served.options[:2], "--limit-mm-per-prompt", '{"image": 2}']
+    of_all = [(asked[:2], text.strip()) for asked, text in served.expected.items() if asked[2] == ("first",)]
+    with VllmServer(served.model, options) as one, VllmServer(served.model, options) as two:
+
+        def ask(number: int) -> tuple[str, str]:
+            (question, count), right = of_all[number % len(of_all)]
+            pictures = [picture(seed) for seed in range(count)]
+            # As a balancer does: by turns, and at the other one where there is no answer.
+            try:
+                answer = (one, two)[number % 2].chat(question, pictures, max_tokens=8)
+            except AWAY:
+                answer = two.chat(question, pictures, max_tokens=8)
+            return answer.strip(), right
+
+        with ThreadPoolExecutor(8) as clients:
+            asked = range(2 * len(of_all) + 1)  # both are asked everything
+            answers = list(clients.map(ask, asked))
+            running = [clients.submit(ask, number) for number in asked]
+            one.kill()
+            answers += [job.result() for job in running]
+            answers += clients.map(ask, asked)
+    assert [pair for pair in answers if pair[0] != pair[1]] == []
