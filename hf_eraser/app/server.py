@@ -203,18 +203,14 @@ def build_app(
                 yield page_of(question, answers, off, strength=strength)
                 for i, adapters in enumerate(to_ask):
                     with turns.answer(user):
-                        if inputs is None:  # a large picture is decoded in its user's turn, one at a time
-                            try:
-                                shown = None if picture is None else open_image(picture)
-                            except ValueError:
-                                yield problem(_UNREADABLE)
-                                return
-                            examples = read_examples([{"image": shown, "prompt": question}], "question")
-                            inputs = encode(processor, examples, base.device)
+                        # A large picture is decoded in its user's turn, one at a time.
+                        inputs = inputs or _encoded(base, processor, picture, question)
                         answers[i] = _answer(model, processor, inputs, adapters, strength, max_new_tokens)
                     yield page_of(question, answers, off, strength=strength)
         except BusyError as error:
             yield problem(str(error))
+        except _UnreadableError:
+            yield problem(_UNREADABLE)
         except Exception:
             logger.exception("The model failed on a question.")
             yield problem("The model failed on this question. The log of the app says why.")
@@ -295,6 +291,20 @@ def build_app(
         gr.on([button.click, question.submit], ask, api_name="ask", **in_turn)
         gr.on([switches.input, strength.change], ask_again, api_visibility="private", **in_turn)
     return app
+
+
+class _UnreadableError(ValueError):
+    """A file that is taken for a picture's by how it begins, and is none."""
+
+
+def _encoded(
+    model: PreTrainedModel, processor: ProcessorMixin | PreTrainedTokenizerBase, picture: Path | None, question: str
+) -> dict[str, Any]:
+    try:
+        shown = None if picture is None else open_image(picture)
+    except ValueError as error:
+        raise _UnreadableError from error
+    return encode(processor, read_examples([{"image": shown, "prompt": question}], "question"), model.device)
 
 
 @torch.no_grad()

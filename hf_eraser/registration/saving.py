@@ -13,7 +13,7 @@ from peft import PeftModel
 from ..hub.saving import saved_whole
 from ..tuner.model import SteeringModel
 from ..tuner.steered_model import DisabledAdapters
-from ..tuner.switching import switch_of, switching
+from ..tuner.switching import Switch, switch_of
 
 
 def saved_by_moving(save_pretrained: Callable[..., Any]) -> Callable[..., Any]:
@@ -51,7 +51,8 @@ def deleted_at_once(delete_adapter: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(delete_adapter)
     def delete(self: PeftModel, adapter_name: str) -> None:
-        with switching(self):
+        switch = _switch_in(self)
+        with nullcontext() if switch is None else switch.switching():
             delete_adapter(self, adapter_name)
 
     return delete
@@ -62,12 +63,16 @@ def read_between_switches(read_active: Callable[..., Any]) -> Callable[..., Any]
 
     @functools.wraps(read_active)
     def read(self: PeftModel) -> Any:
-        # The way from a `PeftModel` to the model in it asks for this very configuration.
-        switch = switch_of(self.base_model.model) if isinstance(self.base_model, SteeringModel) else None
+        switch = _switch_in(self)
         with nullcontext() if switch is None else switch.call():
             return read_active(self)
 
     return read
+
+
+def _switch_in(model: PeftModel) -> Switch | None:
+    """That of the model in it, which is found without asking for the active adapter."""
+    return switch_of(model.base_model.model) if isinstance(model.base_model, SteeringModel) else None
 
 
 def with_own_card(push_to_hub: Callable[..., Any]) -> Callable[..., Any]:

@@ -297,9 +297,9 @@ def freeze_base(model: PreTrainedModel) -> None:
     others = [part for part in model.modules() if isinstance(part, _ADAPTED) and not isinstance(part, SteeringTensors)]
     if any(parameter.requires_grad for part in others for parameter in part.parameters()):
         return
-    frozen = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
-    for name in frozen:
-        model.get_parameter(name).requires_grad_(False)
+    frozen = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    for parameter in frozen.values():
+        parameter.requires_grad_(False)
     model.steering_frozen = (*vars(model).get("steering_frozen", ()), *frozen)  # type: ignore[assignment]
 
 

@@ -78,6 +78,16 @@ def test_large_pictures_are_decoded_one_at_a_time(url, tmp_path, monkeypatch):
     assert most == 1
 
 
+def test_picture_that_breaks_off_is_told_of_and_the_next_one_has_its_turn(url, tmp_path):
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), dtype=np.uint8)).save(tmp_path / "whole.png")
+    (tmp_path / "broken.png").write_bytes((tmp_path / "whole.png").read_bytes()[:2000])
+    client = client_of(url)
+    shown = client.predict(handle_file(tmp_path / "broken.png"), "Who?", ["random"], 1, api_name="/ask")
+    assert "This picture cannot be read." in shown
+    shown = client.predict(handle_file(tmp_path / "whole.png"), "Who?", ["random"], 1, api_name="/ask")
+    assert "Without any adapter" in shown
+
+
 def test_long_question_is_refused_by_the_server_too(url):
     shown = client_of(url).predict(None, "a" * 200_000, ["random"], 1, api_name="/ask")
     assert "This question has 200000 letters. Ask in at most 2000." in shown
