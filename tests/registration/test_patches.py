@@ -145,7 +145,7 @@ import hf_eraser
 print(json.dumps([
     name
     for name, function in functions().items()
-    if before.get(name, function) is not function or function.__globals__["__name__"].startswith("hf_eraser")
+    if before.get(name, function) is not function or function.__globals__.get("__name__", "").startswith("hf_eraser")
 ]))
 """
 
