@@ -313,6 +313,20 @@ class SteeringCall:
         if not is_stream(hidden, (*self.shape, width)):
             raise RuntimeError(no_stream(hidden, (*self.shape, width), layer))
 
+    def check_read(self, layer: int, adapters: Sequence[str]) -> None:
+        """
+        Raises:
+            ValueError: If a layer has not read all that is on the cache, by which gates of these adapters decide: it
+                was filled while they were off, or before they were there.
+        """
+        read = self.decision.seen if layer in self.earlier_sums else 0
+        if self.paged is None and self.past > read:
+            raise ValueError(
+                f"The gate of {', '.join(map(repr, adapters))} has not read what is on this key-value cache "
+                f"({read} of {self.past} tokens), which was filled while it was off or not there. Give the whole prompt "
+                "without a cache, or with one that was filled while it was active."
+            )
+
     def by_sequence(self, values: Tensor) -> Tensor:
         """What belongs to this call's tokens, (batch, length, ...), with a row for each sequence."""
         return values if self.packing is None else self.packing.unpacked(values)

@@ -91,6 +91,7 @@ class SteeringLayer:
         assert call.prompt_mask is not None
         assert call.image_mask is not None
         decision, index = call.decision, self.steering_index
+        call.check_read(index, names)
         hidden = call.by_sequence(hidden)
         sums = ReadoutSums.of(hidden, call.prompt_mask, call.image_mask)
         if call.paged is not None:

@@ -316,3 +316,32 @@ def test_decoder_that_hands_no_arguments_down_is_steered_as_well(llava):
     expected = logits(model, inputs)
     model.model.language_model.__class__ = KeepsArgumentsToItself
     assert torch.equal(logits(model, inputs), expected)
+
+
+def test_a_cache_that_the_gate_has_not_read_is_refused(llava):
+    model, processor = llava
+    text = {"input_ids": torch.arange(20, 32)[None]}
+    with torch.no_grad():
+        before = model(input_ids=text["input_ids"][:, :5], use_cache=True).past_key_values
+        attach(model, "early", gate_layer=1, low=60.0, high=70.0)
+        whole = model.generate(**text, max_new_tokens=3)
+        with pytest.raises(ValueError, match=r"'early' has not read .* \(0 of 5 tokens\)"):
+            model.generate(**text, past_key_values=copy.deepcopy(before), max_new_tokens=3)
+        with model.disable_adapter():
+            model.generate(**text, past_key_values=before, max_new_tokens=3)  # the base model reads what it likes
+        active = model(input_ids=text["input_ids"][:, :5], use_cache=True).past_key_values
+        assert torch.equal(model.generate(**text, past_key_values=copy.deepcopy(active), max_new_tokens=3), whole)
+        off = copy.deepcopy(active)
+        with model.disable_adapter():
+            model(input_ids=text["input_ids"][:, 5:8], past_key_values=off)
+        with pytest.raises(ValueError, match=r"\(5 of 8 tokens\)"):
+            model.generate(**text, past_key_values=off, max_new_tokens=3)
+        # Another adapter decides by what has been read on its layer, and by nothing less.
+        attach(model, "same layer", gate_layer=1)
+        model.set_adapter("same layer")
+        alone = model.generate(**text, max_new_tokens=3)
+        assert torch.equal(model.generate(**text, past_key_values=copy.deepcopy(active), max_new_tokens=3), alone)
+        attach(model, "other layer", gate_layer=2)
+        model.set_adapter("other layer")
+        with pytest.raises(ValueError, match=r"'other layer' has not read .* \(0 of 5 tokens\)"):
+            model.generate(**text, past_key_values=copy.deepcopy(active), max_new_tokens=3)
