@@ -323,8 +323,8 @@ class SteeringCall:
         if self.paged is None and self.past > read:
             raise ValueError(
                 f"The gate of {', '.join(map(repr, adapters))} has not read what is on this key-value cache "
-                f"({read} of {self.past} tokens), which was filled while it was off or not there. Give the whole prompt "
-                "without a cache, or with one that was filled while it was active."
+                f"({read} of {self.past} tokens), which was filled while it was off or not there. Give the whole "
+                "prompt without a cache, or with one that was filled while it was active."
             )
 
     def by_sequence(self, values: Tensor) -> Tensor:

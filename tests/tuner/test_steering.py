@@ -319,7 +319,7 @@ def test_decoder_that_hands_no_arguments_down_is_steered_as_well(llava):
 
 
 def test_a_cache_that_the_gate_has_not_read_is_refused(llava):
-    model, processor = llava
+    model, _ = llava
     text = {"input_ids": torch.arange(20, 32)[None]}
     with torch.no_grad():
         before = model(input_ids=text["input_ids"][:, :5], use_cache=True).past_key_values
@@ -337,7 +337,7 @@ def test_a_cache_that_the_gate_has_not_read_is_refused(llava):
         with pytest.raises(ValueError, match=r"\(5 of 8 tokens\)"):
             model.generate(**text, past_key_values=off, max_new_tokens=3)
         # Another adapter decides by what has been read on its layer, and by nothing less.
-        attach(model, "same layer", gate_layer=1)
+        attach(model, "same layer", gate_layer=1, positions="last", low=-60.0, high=-50.0)
         model.set_adapter("same layer")
         alone = model.generate(**text, max_new_tokens=3)
         assert torch.equal(model.generate(**text, past_key_values=copy.deepcopy(active), max_new_tokens=3), alone)
