@@ -55,7 +55,8 @@ def register() -> None:
     PeftModel.disable_adapter = as_statement_too(PeftModel.disable_adapter)  # type: ignore[method-assign]
     PeftModel.delete_adapter = deleted_at_once(PeftModel.delete_adapter)  # type: ignore[method-assign]
     for name in ("active_peft_config", "has_active_enabled_adapter"):
-        setattr(PeftModel, name, property(read_between_switches(vars(PeftModel)[name].fget)))
+        if (read := getattr(vars(PeftModel).get(name), "fget", None)) is not None:
+            setattr(PeftModel, name, property(read_between_switches(read)))
     peft_model.load_peft_weights = already_read_or(peft_model.load_peft_weights)
     for module in (transformers_peft, auto_factory, transformers_pipelines):
         module.find_adapter_config_file = checked_file(module.find_adapter_config_file)  # type: ignore[attr-defined]
