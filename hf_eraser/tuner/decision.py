@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import MethodType
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .fields import Positions
@@ -45,16 +48,40 @@ class Decision:
     last: Tensor | None = None
     seen: int = 0
 
+    @property
+    def rows(self) -> int | None:
+        """For how many sequences it is; None before anything was read."""
+        read = [sums.prompt for sums in self.sums.values()]
+        return next((len(of_rows) for of_rows in (*read, *self.gates.values())), None)
+
     def expand(self, batch: int) -> None:
-        """Repeat each row so that there are `batch` of them, where a batch was expanded for beams or samples."""
-        rows = next((len(gate) for gate in self.gates.values()), batch)
-        if rows == batch:
+        """
+        Repeat each row so that there are `batch` of them, where a batch was expanded for beams or samples.
+
+        Raises:
+            ValueError: If `batch` is no multiple of the rows.
+        """
+        rows = self.rows
+        if rows in (None, batch):
             return
-        times = batch // rows
-        self.sums = {layer: sums.expand(times) for layer, sums in self.sums.items()}
-        self.gates = {key: gate.repeat_interleave(times, dim=0) for key, gate in self.gates.items()}
-        self.last = None if self.last is None else self.last.repeat_interleave(times, dim=0)
-        self.deltas = {}
+        times, left = divmod(batch, rows)
+        if left or not times:
+            raise ValueError(
+                f"The gates on this key-value cache were decided for {rows} sequences, and this call has {batch}. "
+                "Take rows out by the cache's own `batch_select_indices`, or give whole prompts without a cache."
+            )
+        self.select(torch.arange(rows).repeat_interleave(times))
+
+    def select(self, indices: Tensor) -> None:
+        """Let each row be that of one of these numbers, (new batch,)."""
+
+        def of(values: Tensor) -> Tensor:
+            return values[indices.to(values.device)]
+
+        self.sums = {layer: sums.select(indices) for layer, sums in self.sums.items()}
+        self.gates = {key: of(gate) for key, gate in self.gates.items()}
+        self.last = None if self.last is None else of(self.last)
+        self.deltas = {key: None if delta is None else of(delta) for key, delta in self.deltas.items()}
 
 
 @dataclass(eq=False)
@@ -82,3 +109,38 @@ def decision_on(cache: Any, past: int) -> Decision:
     decision = getattr(cache, "steering_decision", None)
     # A cache that was reset is used for other sequences.
     return decision if decision is not None and past > 0 else Decision()
+
+
+def keep_on(cache: Any, decision: Decision) -> None:
+    """Put a decision on a cache, whose rows it follows from then on: else one sequence had another one's gate."""
+    cache.steering_decision = decision
+    if torch.compiler.is_compiling():
+        return
+    for follow in (reorder_cache, batch_select_indices, batch_repeat_interleave):
+        if hasattr(type(cache), follow.__name__) and follow.__name__ not in vars(cache):
+            # A method of the one cache, and so of each copy of it.
+            setattr(cache, follow.__name__, MethodType(follow, cache))
+
+
+def reorder_cache(self: Any, beam_idx: Tensor) -> None:
+    """In the place of a cache's method of this name."""
+    type(self).reorder_cache(self, beam_idx)
+    _follow(self, lambda decision: (decision.expand(len(beam_idx)), decision.select(beam_idx)))
+
+
+def batch_select_indices(self: Any, indices: Tensor) -> None:
+    """In the place of a cache's method of this name."""
+    type(self).batch_select_indices(self, indices)
+    _follow(self, lambda decision: decision.select(indices))
+
+
+def batch_repeat_interleave(self: Any, repeats: int) -> None:
+    """In the place of a cache's method of this name."""
+    type(self).batch_repeat_interleave(self, repeats)
+    _follow(self, lambda decision: decision.expand(decision.rows * repeats))
+
+
+def _follow(cache: Any, change: Callable[[Any], object]) -> None:
+    decision = getattr(cache, "steering_decision", None)
+    if decision is not None and decision.rows is not None:
+        change(decision)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .continuous_batching import PagedBatch
-from .decision import Decision, Generation, Steered, decision_on
+from .decision import Decision, Generation, Steered, decision_on, keep_on
 from .packing import Packing, packing_of
 from .prompt import (
     PromptLengths,
@@ -390,7 +390,7 @@ class SteeringCall:
         # Some models do not give the cache back that they were given.
         cache = cache_of(outputs) if cache_of(outputs) is not None else cache_of(arguments)
         if cache is not None:
-            cache.steering_decision = self.decision
+            keep_on(cache, self.decision)
         elif generation is not None:
             generation.decision = self.decision
 

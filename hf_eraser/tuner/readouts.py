@@ -105,11 +105,10 @@ class ReadoutSums:
         """One row of them."""
         return ReadoutSums(*(getattr(self, name)[number : number + 1] for name in self.__dataclass_fields__))
 
-    def expand(self, times: int) -> ReadoutSums:
-        """Each row `times` times in a row, as beam search does with a batch."""
-        return ReadoutSums(
-            *(getattr(self, name).repeat_interleave(times, dim=0) for name in self.__dataclass_fields__)
-        )
+    def select(self, indices: Tensor) -> ReadoutSums:
+        """The rows of these numbers, (new batch,), in this order."""
+        values = (getattr(self, name) for name in self.__dataclass_fields__)
+        return ReadoutSums(*(value[indices.to(value.device)] for value in values))
 
     @property
     def pictures(self) -> int:

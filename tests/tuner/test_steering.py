@@ -345,3 +345,40 @@ def test_a_cache_that_the_gate_has_not_read_is_refused(llava):
         model.set_adapter("other layer")
         with pytest.raises(ValueError, match=r"'other layer' has not read .* \(0 of 5 tokens\)"):
             model.generate(**text, past_key_values=copy.deepcopy(active), max_new_tokens=3)
+
+
+@pytest.mark.parametrize(
+    "rows", [[1, 3], [3, 2, 1, 0], [2], [0, 0, 2, 2]], ids=["some", "other order", "one", "some twice"]
+)
+@pytest.mark.parametrize("copied", [False, True], ids=["", "a copy"])
+def test_a_decision_goes_where_the_rows_of_its_cache_go(llava, rows, copied):
+    model, _ = llava
+    attach(model, readout="joined", steer_decode=True)
+    ids = torch.randint(20, 900, (4, 9), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        cache = model(input_ids=ids, use_cache=True).past_key_values
+        gates = cache.steering_decision.gates["default", None].clone()
+        assert 0 < gates.count_nonzero() < len(gates)  # some are steered, others not
+        cache = copy.deepcopy(cache) if copied else cache
+        if len(rows) < len(ids):
+            cache.batch_select_indices(torch.tensor(rows))
+        else:
+            cache.reorder_cache(torch.tensor(rows))
+        assert torch.equal(cache.steering_decision.gates["default", None], gates[rows])
+        further = torch.arange(30, 30 + len(rows))[:, None]
+        together = model(input_ids=further, past_key_values=cache).logits
+        for row, number in enumerate(rows):
+            alone = model(input_ids=ids[number : number + 1], use_cache=True).past_key_values
+            logits = model(input_ids=further[row : row + 1], past_key_values=alone).logits
+            torch.testing.assert_close(together[row : row + 1], logits, rtol=1e-4, atol=1e-4)
+
+
+def test_a_cache_whose_rows_were_taken_out_behind_its_back_is_refused(llava):
+    model, _ = llava
+    attach(model)
+    with torch.no_grad():
+        cache = model(input_ids=torch.arange(20, 47).reshape(3, 9), use_cache=True).past_key_values
+        for layer in cache.layers:
+            layer.batch_select_indices(torch.tensor([0, 2]))
+        with pytest.raises(ValueError, match="decided for 3 sequences, and this call has 2"):
+            model(input_ids=torch.tensor([[30], [31]]), past_key_values=cache)
