@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import MethodType
 from typing import Any
 
 import torch
@@ -118,8 +118,8 @@ def keep_on(cache: Any, decision: Decision) -> None:
         return
     for follow in (reorder_cache, batch_select_indices, batch_repeat_interleave):
         if hasattr(type(cache), follow.__name__) and follow.__name__ not in vars(cache):
-            # A method of the one cache, and so of each copy of it.
-            setattr(cache, follow.__name__, MethodType(follow, cache))
+            # Copied or pickled with the cache, it is about the copy, which a bound method would not be when pickled.
+            setattr(cache, follow.__name__, functools.partial(follow, cache))
 
 
 def reorder_cache(self: Any, beam_idx: Tensor) -> None:

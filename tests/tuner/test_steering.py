@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 import threading
 from typing import Any
 
@@ -350,8 +351,12 @@ def test_a_cache_that_the_gate_has_not_read_is_refused(llava):
 @pytest.mark.parametrize(
     "rows", [[1, 3], [3, 2, 1, 0], [2], [0, 0, 2, 2]], ids=["some", "other order", "one", "some twice"]
 )
-@pytest.mark.parametrize("copied", [False, True], ids=["", "a copy"])
-def test_a_decision_goes_where_the_rows_of_its_cache_go(llava, rows, copied):
+@pytest.mark.parametrize(
+    "kept",
+    [lambda cache: cache, copy.deepcopy, lambda cache: pickle.loads(pickle.dumps(cache))],
+    ids=["itself", "copied", "pickled"],
+)
+def test_a_decision_goes_where_the_rows_of_its_cache_go(llava, rows, kept):
     model, _ = llava
     attach(model, readout="joined", steer_decode=True)
     ids = torch.randint(20, 900, (4, 9), generator=torch.Generator().manual_seed(0))
@@ -359,7 +364,7 @@ def test_a_decision_goes_where_the_rows_of_its_cache_go(llava, rows, copied):
         cache = model(input_ids=ids, use_cache=True).past_key_values
         gates = cache.steering_decision.gates["default", None].clone()
         assert 0 < gates.count_nonzero() < len(gates)  # some are steered, others not
-        cache = copy.deepcopy(cache) if copied else cache
+        cache = kept(cache)
         if len(rows) < len(ids):
             cache.batch_select_indices(torch.tensor(rows))
         else:
