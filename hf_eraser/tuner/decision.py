@@ -37,6 +37,7 @@ class Decision:
         last: The position of each sequence's last prompt token, (batch,), counted from the first one on the cache;
             None before any prompt was read.
         seen: How many tokens it has been kept for so far, padding included.
+        read: How many of these its gates have read, as far as is known without asking an accelerator.
     """
 
     sums: dict[int, ReadoutSums] = field(default_factory=dict)
@@ -47,6 +48,7 @@ class Decision:
     complete: bool = False
     last: Tensor | None = None
     seen: int = 0
+    read: int = 0
 
     @property
     def rows(self) -> int | None:

@@ -78,8 +78,8 @@ def prompt_lengths(lengths: PromptLengths) -> Iterator[None]:
     """
     Says where the prompt of each sequence ends, in the forward calls inside.
 
-    Outside `generate`, all of a sequence is its prompt, but for what `labels` mark as the answer. Where a call holds
-    an answer behind the prompt without saying so, as one does that measures how likely an answer is, the answer would
+    Outside `generate`, all of a sequence is its prompt, but for what `labels` mark as the answer, and for single tokens
+    behind a prompt, which were generated. Where a call holds an answer behind the prompt without saying so, as one does that measures how likely an answer is, the answer would
     decide about itself: say it here, or with the argument `prompt_lengths` of the model's `forward`.
 
     Args:
@@ -143,8 +143,9 @@ class SteeringCall:
         packing: How several sequences lie in a row, if they do; everything else here has a row for each sequence.
         paged: The requests of this call, if it comes from continuous batching.
         strength: What the strength of each adapter is multiplied by.
-        earlier_sums: The decision's sums before this call. Gradient checkpointing runs a layer's forward twice, and
-            what the layer adds must be added once.
+        earlier_sums, earlier_read: The decision's sums, and how many tokens are in them, before this call. Gradient
+            checkpointing runs a layer's forward twice, and what the layer adds must be added once.
+        read: How many tokens are in them with this call, as far as it says so itself.
     """
 
     decision: Decision
@@ -157,6 +158,8 @@ class SteeringCall:
     length: int = 0
     shape: tuple[int, int] = (0, 0)
     earlier_sums: dict[int, ReadoutSums] = field(default_factory=dict)
+    earlier_read: int = 0
+    read: int = 0
     packing: Packing | None = None
     paged: PagedBatch | None = None
     ran: set[int] = field(default_factory=set)
@@ -229,21 +232,38 @@ class SteeringCall:
             length=length,
             shape=shape,
             earlier_sums=dict(decision.sums),
+            earlier_read=decision.read,
+            read=decision.read,
             packing=packing,
             strength=strength,
         )
         if names is not None:
             call.rows = rows_of_adapters(names, adapters, batch, expanded=generation is not None, device=tokens.device)
-        if decision.complete and decision.generation is generation:
+        lengths = _prompt_lengths.get() if lengths is None else lengths
+        # Outside of `generate`, one token behind a prompt was generated, unless it is said where the prompt ends;
+        # several were given, and may be what matters.
+        same = decision.complete and decision.generation is generation
+        if same and (generation is not None or (length == 1 and lengths is None)):
             return call
 
-        decision.generation = generation
         end = None if generation is None else generation.prompt_length
-        lengths = _prompt_lengths.get() if lengths is None else lengths
         prompt_mask = prompt_mask_of(
-            token_mask, batch, length, past=past, end=end, labels=labels, lengths=lengths, device=tokens.device
+            token_mask,
+            batch,
+            length,
+            past=past,
+            end=end,
+            labels=labels,
+            lengths=lengths,
+            mask=arguments.get("attention_mask") if packing is None else None,
+            device=tokens.device,
         )
+        if same and lengths is not None and not bool(prompt_mask.any()):
+            return call
+        decision.generation = generation
         call.prompt_mask = prompt_mask
+        if labels is None and lengths is None:
+            call.read = past + length if end is None else min(past + length, end)
         call.image_mask = image_mask_of(input_ids, embeds, image_ids, embedding, sees)
         marked = picture_places(arguments, shape)
         if marked is not None:
@@ -316,15 +336,22 @@ class SteeringCall:
     def check_read(self, layer: int, adapters: Sequence[str]) -> None:
         """
         Raises:
-            ValueError: If a layer has not read all that is on the cache, by which gates of these adapters decide: it
-                was filled while they were off, or before they were there.
+            ValueError: If a layer has not read just what is on the cache, by which gates of these adapters decide: it
+                was filled while they were off, or before they were there, or was cut back.
         """
-        read = self.decision.seen if layer in self.earlier_sums else 0
-        if self.paged is None and self.past > read:
+        seen = self.decision.seen if layer in self.earlier_sums else 0
+        names = ", ".join(map(repr, adapters))
+        if self.paged is None and self.past > seen:
             raise ValueError(
-                f"The gate of {', '.join(map(repr, adapters))} has not read what is on this key-value cache "
-                f"({read} of {self.past} tokens), which was filled while it was off or not there. Give the whole "
-                "prompt without a cache, or with one that was filled while it was active."
+                f"The gate of {names} has not read what is on this key-value cache ({seen} of {self.past} tokens), "
+                "which was filled while it was off or not there. Give the whole prompt without a cache, or with one "
+                "that was filled while it was active."
+            )
+        if self.paged is None and self.past < self.earlier_read:
+            raise ValueError(
+                f"The gate of {names} has read {self.earlier_read} tokens, of which this key-value cache was cut back "
+                f"to {self.past}: it would decide by what is no longer there. Give the whole prompt without a cache; "
+                "or say where the prompt ends (`prompt_lengths`), if it is of the answer that tokens were taken back."
             )
 
     def by_sequence(self, values: Tensor) -> Tensor:
@@ -365,7 +392,9 @@ class SteeringCall:
             return True, self.token_mask if steer_decode else self.prompt_mask
         if not self.decision.complete:
             return False, None
-        in_pieces = bool(self.earlier_sums) and self.paged is None and not torch.compiler.is_compiling()
+        # Outside of `generate`, the last token of each piece is steered.
+        in_pieces = bool(self.earlier_sums) and self.decision.generation is not None
+        in_pieces = in_pieces and self.paged is None and not torch.compiler.is_compiling()
         if in_pieces and not bool(self.prompt_mask.any(dim=1).all()):
             raise ValueError(
                 "A prompt that is padded on the right came in pieces, so its last token passed before the gate could "
@@ -385,7 +414,7 @@ class SteeringCall:
             self.paged.finish()
         if self.packing is not None:  # what was decided is not by rows
             return
-        self.decision.seen = self.past + self.length
+        self.decision.seen, self.decision.read = self.past + self.length, self.read
         generation = self.decision.generation
         # Some models do not give the cache back that they were given.
         cache = cache_of(outputs) if cache_of(outputs) is not None else cache_of(arguments)

@@ -100,6 +100,7 @@ def prompt_mask_of(
     end: int | None,
     labels: Tensor | None,
     lengths: PromptLengths | None,
+    mask: Any = None,
     device: torch.device,
 ) -> Tensor:
     """
@@ -107,35 +108,39 @@ def prompt_mask_of(
 
     Args:
         token_mask: False at padding.
-        batch, length, past: The call's rows, their length, and the tokens on the cache.
+        batch, length, past: The call's rows, their length, and the tokens on the cache, padding included.
         end: How many positions the prompt has, padding included, as `generate` knows it; None for all.
         labels: -100 at the prompt, (batch, length).
         lengths: How many tokens of each sequence, padding left out, are the prompt. It is stronger than `labels`.
+        mask: The model's attention mask, which says what of the cache is padding.
         device: Where the tokens are.
 
     Raises:
         ValueError: If there are not as many lengths as sequences.
     """
     position = torch.arange(length, device=device)
-    mask = (position + past < (past + length if end is None else end)).expand(batch, length)
+    of_prompt = (position + past < (past + length if end is None else end)).expand(batch, length)
     if token_mask is not None:
-        mask = mask & token_mask
+        of_prompt = of_prompt & token_mask
     if lengths is not None and end is None:
         of_rows = torch.as_tensor(lengths, device=device).flatten()
         if len(of_rows) not in (1, batch) or of_rows.is_floating_point():
             raise ValueError(
                 f"`prompt_lengths` must be one whole number, or one for each of {batch} sequences, got {lengths!r}."
             )
-        return mask & (mask.cumsum(dim=1) + past <= of_rows[:, None])
+        before: Tensor | int = past
+        if isinstance(mask, Tensor) and mask.ndim == 2 and mask.shape[1] >= past:
+            before = mask[:, :past].bool().sum(dim=1, keepdim=True)
+        return of_prompt & (of_prompt.cumsum(dim=1) + before <= of_rows[:, None])
     if labels is not None:
         # The answer must not decide: it would shift positions before it, which is not causal.
-        mask = mask & ((labels != -100).cumsum(dim=1) == 0)
-        if not torch.compiler.is_compiling() and not bool(mask.any(dim=1).all()):
+        of_prompt = of_prompt & ((labels != -100).cumsum(dim=1) == 0)
+        if not torch.compiler.is_compiling() and not bool(of_prompt.any(dim=1).all()):
             logger.warning_once(
                 "`labels` mark all of a sequence as the answer, so it has no prompt and is not steered: set the "
                 "prompt's labels to -100, or say where it ends (`with hf_eraser.prompt_lengths(...)`)."
             )
-    return mask
+    return of_prompt
 
 
 def image_mask_of(

@@ -12,6 +12,7 @@ import torch
 from packaging.version import Version
 from transformers import DynamicCache, LlamaModel, StaticCache
 
+from hf_eraser import prompt_lengths
 from tests.helpers.adapters import PROMPTS, attach, batch_of, logits
 
 
@@ -387,3 +388,59 @@ def test_a_cache_whose_rows_were_taken_out_behind_its_back_is_refused(llava):
             layer.batch_select_indices(torch.tensor([0, 2]))
         with pytest.raises(ValueError, match="decided for 3 sequences, and this call has 2"):
             model(input_ids=torch.tensor([[30], [31]]), past_key_values=cache)
+
+
+def test_a_cache_that_was_cut_back_behind_what_the_gate_has_read_is_refused(llava):
+    model, _ = llava
+    attach(model)
+    ids = torch.arange(20, 32)[None]
+    with torch.no_grad():
+        cache = model(input_ids=ids, use_cache=True).past_key_values
+        cache.crop(-4)
+        with pytest.raises(ValueError, match=r"has read 12 tokens, of which .* cut back to 8"):
+            model(input_ids=ids[:, :2], past_key_values=cache)
+        # Of an answer, tokens may be taken back: by hand, where it is said that they are one, and by `generate`.
+        with prompt_lengths(12):
+            cache = model(input_ids=ids, use_cache=True).past_key_values
+            first = model(input_ids=ids[:, :3], past_key_values=cache).logits
+            cache.crop(-3)
+            assert torch.equal(model(input_ids=ids[:, :3], past_key_values=cache).logits, first)
+        output = model.generate(input_ids=ids, max_new_tokens=4, return_dict_in_generate=True)
+        output.past_key_values.crop(-3)
+        model.generate(input_ids=torch.cat([ids, ids[:, :2]], dim=1), past_key_values=output.past_key_values)
+
+
+@pytest.mark.parametrize("pieces", [(5, 7), (5, 4, 3), (1, 11), (11, 1), (4, 4, 3, 1)], ids=str)
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_prompt_in_pieces_without_generate_is_decided_as_a_whole_one(llava, pieces, side):
+    model, _ = llava
+    attach(model, readout="joined", positions="last", low=-0.5, high=0.5)
+    ids = torch.randint(20, 900, (6, 12), generator=torch.Generator().manual_seed(3))
+    mask = torch.ones_like(ids)
+    mask[0, :3] = mask[1, :1] = 0
+    if side == "right":
+        mask = mask.flip(1)
+    lengths = mask.sum(dim=1)
+    with torch.no_grad():
+        whole = model(input_ids=ids, attention_mask=mask, use_cache=True).past_key_values.steering_decision
+        gates, cache, start = whole.gates["default", None], None, 0
+        for length in pieces:
+            end = start + length
+            # A piece of one token could have been generated, so it is said that it was not.
+            with prompt_lengths(lengths if 1 in pieces else None):
+                cache = model(
+                    input_ids=ids[:, start:end], attention_mask=mask[:, :end], past_key_values=cache, use_cache=True
+                ).past_key_values
+            start = end
+        assert 0 < gates.count_nonzero() < len(gates)
+        assert bool((cache.steering_decision.gates["default", None] >= gates - 1e-5).all())
+        torch.testing.assert_close(whole.sums[1].prompt, cache.steering_decision.sums[1].prompt)
+        # What is generated behind it does not decide.
+        before = cache.steering_decision.gates["default", None].clone()
+        with prompt_lengths(lengths if 1 in pieces else None):
+            model(
+                input_ids=ids[:, :1],
+                attention_mask=torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1),
+                past_key_values=cache,
+            )
+        assert torch.equal(cache.steering_decision.gates["default", None], before)
