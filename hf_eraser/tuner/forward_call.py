@@ -78,9 +78,10 @@ def prompt_lengths(lengths: PromptLengths) -> Iterator[None]:
     """
     Says where the prompt of each sequence ends, in the forward calls inside.
 
-    Outside `generate`, all of a sequence is its prompt, but for what `labels` mark as the answer, and for single tokens
-    behind a prompt, which were generated. Where a call holds an answer behind the prompt without saying so, as one does that measures how likely an answer is, the answer would
-    decide about itself: say it here, or with the argument `prompt_lengths` of the model's `forward`.
+    Outside `generate`, all of a sequence is its prompt, but for what `labels` mark as the answer, and for single
+    tokens behind a prompt, which were generated. Where a call holds an answer behind the prompt without saying so, as
+    one does that measures how likely an answer is, the answer would decide about itself: say it here, or with the
+    argument `prompt_lengths` of the model's `forward`.
 
     Args:
         lengths: How many tokens of each sequence, padding left out, are the prompt: one number for all, or one each.
