@@ -244,7 +244,8 @@ class SteeringCall:
         # Outside of `generate`, one token behind a prompt was generated, unless it is said where the prompt ends;
         # several were given, and may be what matters.
         same = decision.complete and decision.generation is generation
-        if same and (generation is not None or (length == 1 and lengths is None)):
+        said = lengths is not None and not torch.compiler.is_compiling()
+        if same and (generation is not None or (length == 1 and not said)):
             return call
 
         end = None if generation is None else generation.prompt_length
@@ -259,7 +260,7 @@ class SteeringCall:
             mask=arguments.get("attention_mask") if packing is None else None,
             device=tokens.device,
         )
-        if same and lengths is not None and not bool(prompt_mask.any()):
+        if same and said and not bool(prompt_mask.any()):
             return call
         decision.generation = generation
         call.prompt_mask = prompt_mask
