@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -116,33 +115,48 @@ def decision_on(cache: Any, past: int) -> Decision:
 def keep_on(cache: Any, decision: Decision) -> None:
     """Put a decision on a cache, whose rows it follows from then on: else one sequence had another one's gate."""
     cache.steering_decision = decision
-    if torch.compiler.is_compiling():
+    if isinstance(cache, _Following) or torch.compiler.is_compiling():
         return
-    for follow in (reorder_cache, batch_select_indices, batch_repeat_interleave):
-        if hasattr(type(cache), follow.__name__) and follow.__name__ not in vars(cache):
-            # Copied or pickled with the cache, it is about the copy, which a bound method would not be when pickled.
-            setattr(cache, follow.__name__, functools.partial(follow, cache))
+    if hasattr(type(cache), "reorder_cache"):
+        # A class, and no methods of the one cache, which would hold it: a cache is let go when nobody uses it.
+        cache.__class__ = _following(type(cache))
 
 
-def reorder_cache(self: Any, beam_idx: Tensor) -> None:
-    """In the place of a cache's method of this name."""
-    type(self).reorder_cache(self, beam_idx)
-    _follow(self, lambda decision: (decision.expand(len(beam_idx)), decision.select(beam_idx)))
+class _Following:
+    """A cache whose decision goes where its rows go."""
+
+    def reorder_cache(self, beam_idx: Tensor) -> None:
+        super().reorder_cache(beam_idx)  # type: ignore[misc]
+        if (decision := _read_on(self)) is not None:
+            decision.expand(len(beam_idx))
+            decision.select(beam_idx)
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        super().batch_select_indices(indices)  # type: ignore[misc]
+        if (decision := _read_on(self)) is not None:
+            decision.select(indices)
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        super().batch_repeat_interleave(repeats)  # type: ignore[misc]
+        if (decision := _read_on(self)) is not None and decision.rows is not None:
+            decision.expand(decision.rows * repeats)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The class is made in each process, so that no other could find it by name.
+        return _new_following, (type(self).__mro__[2],), vars(self)
 
 
-def batch_select_indices(self: Any, indices: Tensor) -> None:
-    """In the place of a cache's method of this name."""
-    type(self).batch_select_indices(self, indices)
-    _follow(self, lambda decision: decision.select(indices))
+@functools.cache
+def _following(cls: type) -> type:
+    return type(cls.__name__, (_Following, cls), {"__module__": cls.__module__, "__doc__": cls.__doc__})
 
 
-def batch_repeat_interleave(self: Any, repeats: int) -> None:
-    """In the place of a cache's method of this name."""
-    type(self).batch_repeat_interleave(self, repeats)
-    _follow(self, lambda decision: decision.expand(decision.rows * repeats))
+def _new_following(cls: type) -> Any:
+    made: Any = _following(cls)
+    return made.__new__(made)
 
 
-def _follow(cache: Any, change: Callable[[Any], object]) -> None:
-    decision = getattr(cache, "steering_decision", None)
-    if decision is not None and decision.rows is not None:
-        change(decision)
+def _read_on(cache: Any) -> Decision | None:
+    """The decision on a cache, if anything has been read for it."""
+    decision: Decision | None = getattr(cache, "steering_decision", None)
+    return None if decision is None or decision.rows is None else decision

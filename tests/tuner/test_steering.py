@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
 import threading
+import weakref
 from typing import Any
 
 import pytest
@@ -377,6 +379,21 @@ def test_a_decision_goes_where_the_rows_of_its_cache_go(llava, rows, kept):
             alone = model(input_ids=ids[number : number + 1], use_cache=True).past_key_values
             logits = model(input_ids=further[row : row + 1], past_key_values=alone).logits
             torch.testing.assert_close(together[row : row + 1], logits, rtol=1e-4, atol=1e-4)
+
+
+def test_a_cache_is_let_go_as_soon_as_nobody_uses_it(llava):
+    model, _ = llava
+    attach(model)
+    gc.disable()
+    try:
+        with torch.no_grad():
+            output = model(input_ids=torch.arange(20, 29)[None], use_cache=True)
+        cache = weakref.ref(output.past_key_values)
+        assert type(cache()).__name__ == "DynamicCache"
+        del output
+        assert cache() is None
+    finally:
+        gc.enable()
 
 
 def test_a_cache_whose_rows_were_taken_out_behind_its_back_is_refused(llava):
