@@ -117,9 +117,10 @@ def keep_on(cache: Any, decision: Decision) -> None:
     cache.steering_decision = decision
     if isinstance(cache, _Following) or torch.compiler.is_compiling():
         return
-    if hasattr(type(cache), "reorder_cache"):
+    cls: Any = type(cache)
+    if hasattr(cls, "reorder_cache"):
         # A class, and no methods of the one cache, which would hold it: a cache is let go when nobody uses it.
-        cache.__class__ = _following(type(cache))
+        cache.__class__ = _following(cls)
 
 
 class _Following:
