@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +24,13 @@ from hf_eraser.tuner.steered_model import steering_layers
 
 # Prompts by their number of tokens, with the image tokens that a picture becomes.
 _LENGTHS = ((0, 64), (65, 256), (257, 1024), (1025, 100_000))
+
+
+def clock() -> float:
+    """Seconds, when a GPU has done all that it was told to, if there is one."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def mean(values: Sequence[Any]) -> float | None:

@@ -31,6 +31,7 @@ from transformers import (
 )
 
 from benchmarks.markdown import table
+from benchmarks.measuring import clock
 from benchmarks.result import Result
 from examples.small.models import build_llava
 from examples.small.people import PEOPLE
@@ -177,9 +178,9 @@ def _time_loading(rounds: int, rank: int) -> dict[str, float]:
         for _ in range(rounds + 1):
             for name in ("steering", "lora"):
                 model = _copied(base)
-                start = _now()
+                start = clock()
                 model.load_adapter(f"{folder}/{name}")
-                seconds.setdefault(name, []).append(_now() - start)
+                seconds.setdefault(name, []).append(clock() - start)
     return {name: statistics.median(of[1:]) for name, of in seconds.items()}  # the first one imports
 
 
@@ -216,16 +217,10 @@ def _seconds(tasks: dict[str, Callable[[], object]], rounds: int) -> dict[str, l
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for i in tqdm(range(rounds), desc="Timing", unit="round"):
         for name in names[i % len(names) :] + names[: i % len(names)]:
-            start = _now()
+            start = clock()
             tasks[name]()
-            seconds[name].append(_now() - start)
+            seconds[name].append(clock() - start)
     return seconds
-
-
-def _now() -> float:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter()
 
 
 def _ratio(seconds: dict[str, list[float]], name: str, of: str) -> float:

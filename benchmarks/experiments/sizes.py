@@ -13,7 +13,6 @@ import json
 import resource
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +20,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from benchmarks.markdown import table
+from benchmarks.measuring import clock
 from benchmarks.result import Result
 from examples.small.models import build_llava
 from hf_eraser import fit
@@ -95,21 +95,15 @@ class _Timed(LlamaForCausalLM):
 
     @functools.wraps(LlamaForCausalLM.forward)
     def forward(self, *inputs: Any, **options: Any) -> Any:  # type: ignore[override]
-        start = _now()
+        start = clock()
         try:
             return super().forward(*inputs, **options)
         finally:
-            self.seconds += _now() - start
+            self.seconds += clock() - start
 
     def generate(self, *inputs: Any, **options: Any) -> Any:
         self.of_gates = self.seconds if self.of_gates is None else self.of_gates
         return super().generate(*inputs, **options)  # type: ignore[misc]
-
-
-def _now() -> float:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter()
 
 
 def to_fit(*, width: int, retained: int, layers: int, device: str) -> tuple[LlamaForCausalLM, dict[str, Any]]:
